@@ -429,6 +429,7 @@ mod tests {
         prop::sample::select(names.to_vec()).prop_map(str::to_owned)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "prop_map passes by value")]
     fn object(fields: Vec<(String, String)>) -> String {
         let fields = fields.iter().map(|(k, v)| format!("\"{k}\": {v}"));
         format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
