@@ -1,0 +1,312 @@
+//! What comes out: plans, holds with their reasons, and notices of what changed.
+//!
+//! Reasons are values. The command line, the journal and the metrics render the same ones: each has
+//! a `name` for machines, a sentence (`Display`) for people, and its numbers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dfo_model::{ActionPlan, Value};
+use serde::Serialize;
+
+use crate::notice::Notice;
+
+/// A name of a knob, a tag, a node, a plan or a finding type. Cheap to clone.
+pub type Name = Arc<str>;
+
+/// All that came of one event, in the order in which it was decided.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Decisions(Vec<Decision>);
+
+/// One thing that came of an event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Change this: send it to the application.
+    Plan(Box<ActionPlan>),
+    /// Do not act, and why.
+    Hold(Hold),
+    /// Something changed, was refused, or was passed over.
+    Notice(Box<Notice>),
+}
+
+/// A decision not to act.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hold {
+    /// What held it, with its numbers.
+    pub gate: Gate,
+    /// The knob that would have changed; `None` where the finding or the tag was held as a whole.
+    pub knob: Option<Name>,
+    /// The tag that it would have responded to; `None` where the finding was held as a whole.
+    pub tag: Option<Name>,
+    /// The node that the finding speaks of; `None` is the whole job.
+    pub node: Option<Name>,
+    /// The window of the finding.
+    pub window_index: i64,
+}
+
+/// What held a finding, a tag or a knob; the order here is the order of asking.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Gate {
+    /// A global finding is too weak to suppress the tags that it names.
+    WeakSuppression {
+        /// Its severity score.
+        severity: f64,
+        /// What it would have to be.
+        min_severity: f64,
+        /// Its persistence, in windows.
+        persistence: i64,
+        /// What it would have to be.
+        min_persistence: i64,
+    },
+    /// No knob is registered.
+    NoKnobs,
+    /// The severity is falling: the last action is working.
+    Trend,
+    /// A global finding suppresses the tag.
+    Suppressed {
+        /// The type of the strongest global finding that does.
+        by: Name,
+        /// The severity of the finding that was held.
+        value: f64,
+        /// The severity that a node's finding would have to exceed.
+        threshold: f64,
+    },
+    /// No knob responds to the tag.
+    NoResponse,
+    /// A plan for the knob awaits its acknowledgement.
+    Pending {
+        /// That plan.
+        plan_id: Name,
+        /// The node that it is for; `None` is the whole job.
+        plan_node: Option<Name>,
+    },
+    /// The finding is not severe enough.
+    Severity {
+        /// Its severity score.
+        value: f64,
+        /// What the knob asks for.
+        threshold: f64,
+    },
+    /// The finding has not lasted long enough.
+    Persistence {
+        /// Its persistence, in windows.
+        value: i64,
+        /// What the knob asks for.
+        threshold: i64,
+    },
+    /// The knob rests after its last action.
+    Cooldown {
+        /// Windows since that action; negative where the finding is older than the action.
+        value: i64,
+        /// Windows to rest.
+        threshold: i64,
+    },
+    /// The knob's last action did not help.
+    Ineffective {
+        /// The relative fall in severity since then: (then − now) ÷ then.
+        value: f64,
+        /// What the knob asks for.
+        threshold: f64,
+        /// The severity then.
+        severity_then: f64,
+        /// Windows since then.
+        windows_waited: i64,
+        /// After so many it may act again; `None` is never.
+        patience: Option<i64>,
+    },
+    /// The value would stay as it is.
+    NoChange {
+        /// That value.
+        value: Value,
+    },
+    /// No room to remember another node: every remembered one has an open plan.
+    NoRoom {
+        /// How many nodes are remembered.
+        threshold: i64,
+    },
+}
+
+impl Gate {
+    /// The names of all gates, in the order of asking.
+    pub const NAMES: [&'static str; 12] = [
+        "weak_suppression",
+        "no_knobs",
+        "trend",
+        "suppressed",
+        "no_response",
+        "pending",
+        "severity",
+        "persistence",
+        "cooldown",
+        "ineffective",
+        "no_change",
+        "no_room",
+    ];
+
+    /// Its name, as it is counted and written.
+    pub fn name(&self) -> &'static str {
+        Self::NAMES[self.index()]
+    }
+
+    /// Its place in [`Gate::NAMES`].
+    pub fn index(&self) -> usize {
+        match self {
+            Gate::WeakSuppression { .. } => 0,
+            Gate::NoKnobs => 1,
+            Gate::Trend => 2,
+            Gate::Suppressed { .. } => 3,
+            Gate::NoResponse => 4,
+            Gate::Pending { .. } => 5,
+            Gate::Severity { .. } => 6,
+            Gate::Persistence { .. } => 7,
+            Gate::Cooldown { .. } => 8,
+            Gate::Ineffective { .. } => 9,
+            Gate::NoChange { .. } => 10,
+            Gate::NoRoom { .. } => 11,
+        }
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gate::WeakSuppression {
+                severity,
+                min_severity,
+                persistence,
+                min_persistence,
+            } => write!(
+                f,
+                "too weak to suppress: severity {severity:.3} of at least {min_severity}, \
+                 persistence {persistence} of at least {min_persistence}"
+            ),
+            Gate::NoKnobs => f.write_str("no knobs registered"),
+            Gate::Trend => f.write_str("improving: the last action is working"),
+            Gate::Suppressed {
+                by,
+                value,
+                threshold,
+            } => write!(
+                f,
+                "suppressed by {by}: severity {value:.3}, needs a node's above {threshold:.3}"
+            ),
+            Gate::NoResponse => f.write_str("no knob responds to this tag"),
+            Gate::Pending { plan_id, plan_node } => {
+                let node = plan_node.as_deref().unwrap_or("all nodes");
+                write!(f, "{plan_id} for {node} awaits its acknowledgement")
+            }
+            Gate::Severity { value, threshold } => {
+                write!(f, "severity {value:.3}, needs at least {threshold}")
+            }
+            Gate::Persistence { value, threshold } => {
+                write!(f, "persistence {value}, needs at least {threshold}")
+            }
+            Gate::Cooldown { value, threshold } => {
+                write!(
+                    f,
+                    "{value} windows since the last action, rests {threshold}"
+                )
+            }
+            Gate::Ineffective {
+                value,
+                threshold,
+                severity_then,
+                windows_waited,
+                patience,
+            } => {
+                write!(
+                    f,
+                    "severity fell by {value:.3} of {severity_then:.3}, needs {threshold}; \
+                     {windows_waited} windows since"
+                )?;
+                match patience {
+                    Some(patience) => write!(f, ", tries again after {patience}"),
+                    None => f.write_str(", never tries again"),
+                }
+            }
+            Gate::NoChange { value } => write!(f, "stays at {value}"),
+            Gate::NoRoom { threshold } => {
+                write!(f, "{threshold} nodes are remembered, all with open plans")
+            }
+        }
+    }
+}
+
+impl Decisions {
+    /// The plans, to be sent in this order.
+    pub fn plans(&self) -> impl Iterator<Item = &ActionPlan> {
+        self.0.iter().filter_map(|d| match d {
+            Decision::Plan(plan) => Some(&**plan),
+            _ => None,
+        })
+    }
+
+    /// The holds.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.0.iter().filter_map(|d| match d {
+            Decision::Hold(hold) => Some(hold),
+            _ => None,
+        })
+    }
+
+    /// The notices.
+    pub fn notices(&self) -> impl Iterator<Item = &Notice> {
+        self.0.iter().filter_map(|d| match d {
+            Decision::Notice(notice) => Some(&**notice),
+            _ => None,
+        })
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Decision> {
+        self.0.iter()
+    }
+
+    /// Whether nothing came of the event.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn plan(&mut self, plan: ActionPlan) {
+        self.0.push(Decision::Plan(Box::new(plan)));
+    }
+
+    pub(crate) fn hold(&mut self, hold: Hold) {
+        if self.0.capacity() == 0 {
+            // Most findings come to a few holds; one allocation does.
+            self.0.reserve(4);
+        }
+        self.0.push(Decision::Hold(hold));
+    }
+
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        self.0.push(Decision::Notice(Box::new(notice)));
+    }
+
+    pub(crate) fn notices_from(&mut self, notices: &mut Vec<Notice>) {
+        for notice in notices.drain(..) {
+            self.notice(notice);
+        }
+    }
+}
+
+impl IntoIterator for Decisions {
+    type Item = Decision;
+    type IntoIter = std::vec::IntoIter<Decision>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Decisions {
+    type Item = &'a Decision;
+    type IntoIter = std::slice::Iter<'a, Decision>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}

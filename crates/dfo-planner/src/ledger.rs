@@ -1,0 +1,520 @@
+//! Per knob and scope: the value in force, the pending plan, the last actions; and the open plans.
+//!
+//! A plan is opened when it is made, its value in force at once. It is closed by its
+//! acknowledgement, by a global plan that takes its place, or by patience; where it came to nothing
+//! the value goes back, if it is still the plan's.
+
+mod closed;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use dfo_model::{KnobType, Value};
+use foldhash::fast::FixedState;
+
+use closed::ClosedPlans;
+pub(crate) use closed::{Closed, Closing};
+
+use crate::clock::{Clock, Time, View};
+use crate::decision::Name;
+use crate::nodes::{NodeId, Nodes};
+use crate::notice::Notice;
+use crate::registry::{KnobId, TagId};
+use crate::settings::Patience;
+
+/// Whose value: the whole job's, or one node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Job,
+    Node(NodeId),
+}
+
+/// What is known of a knob in one scope.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// The value in force; `None` for a node without a value of its own.
+    value: Option<Value>,
+    /// Our own plan that awaits its acknowledgement.
+    pending: Option<Name>,
+    /// When the knob's cooldown began.
+    pub(crate) resting_since: Option<Time>,
+    /// The last action for each tag, the latest last.
+    actions: Vec<Action>,
+}
+
+/// An action that was applied.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Action {
+    pub(crate) tag: Option<TagId>,
+    pub(crate) at: Time,
+    /// The severity at which it was made.
+    pub(crate) severity: f64,
+    /// How many actions before it, in a row, did not help.
+    pub(crate) retries: u32,
+}
+
+/// Tags can be renamed without end; more actions than this are not remembered of one account.
+const MOST_ACTIONS: usize = 32;
+
+/// A knob's accounts, all scopes together.
+#[derive(Debug)]
+struct KnobAccounts {
+    job: Account,
+    /// The nodes with an account.
+    nodes: BTreeSet<NodeId>,
+    /// Those of them with a pending plan.
+    pending_nodes: BTreeSet<NodeId>,
+    /// When the latest cooldown of a node began.
+    nodes_resting_since: Option<Time>,
+}
+
+/// A plan that awaits its acknowledgement.
+#[derive(Debug)]
+pub(crate) struct OpenPlan {
+    pub(crate) id: Name,
+    pub(crate) knob: KnobId,
+    pub(crate) reach: Reach,
+    pub(crate) origin: Origin,
+    pub(crate) value: Value,
+    /// The action that it is, once applied.
+    pub(crate) action: Action,
+    /// The axis of its window, and so of the window in its acknowledgement.
+    pub(crate) view: View,
+    /// The values that it took the place of.
+    before: Vec<(Scope, Option<Value>)>,
+    /// Since when it waits, and a number that tells plans of one time apart.
+    waiting: (Time, u64),
+}
+
+/// For whom a plan is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Job,
+    Nodes(Vec<NodeId>),
+}
+
+/// Who made a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This planner: its plans hold the knob until they are acknowledged.
+    Ours,
+    /// An optimizer above: its plans hold nothing.
+    Global,
+}
+
+/// A plan that is about to be opened.
+pub(crate) struct Proposal {
+    pub(crate) id: Name,
+    pub(crate) knob: KnobId,
+    pub(crate) reach: Reach,
+    pub(crate) origin: Origin,
+    pub(crate) value: Value,
+    pub(crate) action: Action,
+    pub(crate) view: View,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    knobs: Vec<KnobAccounts>,
+    node_accounts: HashMap<(KnobId, NodeId), Account, FixedState>,
+    pub(crate) nodes: Nodes,
+    open: HashMap<Name, OpenPlan, FixedState>,
+    /// The open plans in the order of waiting.
+    waiting: BTreeMap<(Time, u64), Name>,
+    plans_made: u64,
+    closed: ClosedPlans,
+}
+
+impl Reach {
+    fn scopes(&self) -> Vec<Scope> {
+        match self {
+            Reach::Job => vec![Scope::Job],
+            Reach::Nodes(nodes) => nodes.iter().copied().map(Scope::Node).collect(),
+        }
+    }
+
+    /// Whether a change for `self` also concerns a plan for `other`.
+    fn covers(&self, other: &Reach) -> bool {
+        match (self, other) {
+            (Reach::Job, _) => true,
+            (Reach::Nodes(_), Reach::Job) => false,
+            (Reach::Nodes(mine), Reach::Nodes(theirs)) => theirs.iter().any(|n| mine.contains(n)),
+        }
+    }
+}
+
+impl Account {
+    pub(crate) fn pending(&self) -> Option<&Name> {
+        self.pending.as_ref()
+    }
+
+    /// The last action for a tag.
+    pub(crate) fn last_action_for(&self, tag: TagId) -> Option<&Action> {
+        self.actions.iter().rev().find(|a| a.tag == Some(tag))
+    }
+
+    /// The last action for any tag.
+    pub(crate) fn last_action(&self) -> Option<&Action> {
+        self.actions.last()
+    }
+
+    fn record(&mut self, action: Action) {
+        self.resting_since = Some(action.at);
+        self.actions.retain(|a| a.tag != action.tag);
+        if self.actions.len() == MOST_ACTIONS {
+            self.actions.remove(0);
+        }
+        self.actions.push(action);
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(nodes_remembered: usize) -> Self {
+        Ledger {
+            knobs: Vec::new(),
+            node_accounts: HashMap::default(),
+            nodes: Nodes::new(nodes_remembered),
+            open: HashMap::default(),
+            waiting: BTreeMap::new(),
+            plans_made: 0,
+            closed: ClosedPlans::default(),
+        }
+    }
+
+    /// Opens the accounts of a knob that was registered for the first time.
+    pub(crate) fn add_knob(&mut self, value: Value) {
+        self.knobs.push(KnobAccounts {
+            job: Account {
+                value: Some(value),
+                ..Account::default()
+            },
+            nodes: BTreeSet::new(),
+            pending_nodes: BTreeSet::new(),
+            nodes_resting_since: None,
+        });
+    }
+
+    pub(crate) fn knows(&self, knob: KnobId) -> bool {
+        knob.index() < self.knobs.len()
+    }
+
+    pub(crate) fn job_account(&self, knob: KnobId) -> &Account {
+        &self.knobs[knob.index()].job
+    }
+
+    pub(crate) fn node_account(&self, knob: KnobId, node: NodeId) -> Option<&Account> {
+        self.node_accounts.get(&(knob, node))
+    }
+
+    /// The job-wide value in force.
+    pub(crate) fn job_value(&self, knob: KnobId) -> &Value {
+        // Set when the account is opened, and never taken away.
+        const UNSET: &Value = &Value::Bool(false);
+        self.job_account(knob).value.as_ref().unwrap_or(UNSET)
+    }
+
+    /// The value of its own that a node has.
+    pub(crate) fn node_value(&self, knob: KnobId, node: NodeId) -> Option<&Value> {
+        self.node_account(knob, node)?.value.as_ref()
+    }
+
+    /// The value in force in a scope.
+    pub(crate) fn value(&self, knob: KnobId, scope: Scope) -> &Value {
+        let own = match scope {
+            Scope::Job => None,
+            Scope::Node(node) => self.node_value(knob, node),
+        };
+        own.unwrap_or_else(|| self.job_value(knob))
+    }
+
+    pub(crate) fn set_job_value(&mut self, knob: KnobId, value: Value) {
+        self.knobs[knob.index()].job.value = Some(value);
+    }
+
+    /// The nodes that have a value of their own.
+    pub(crate) fn nodes_with_value(&self, knob: KnobId) -> Vec<NodeId> {
+        let nodes = self.knobs[knob.index()].nodes.iter().copied();
+        nodes
+            .filter(|n| self.node_value(knob, *n).is_some())
+            .collect()
+    }
+
+    /// A pending plan for some node.
+    pub(crate) fn pending_for_a_node(&self, knob: KnobId) -> Option<(NodeId, &Name)> {
+        let node = *self.knobs[knob.index()].pending_nodes.first()?;
+        Some((node, self.node_account(knob, node)?.pending()?))
+    }
+
+    /// When the latest cooldown of any node began.
+    pub(crate) fn nodes_resting_since(&self, knob: KnobId) -> Option<Time> {
+        self.knobs[knob.index()].nodes_resting_since
+    }
+
+    /// Remembers a node. `None` if there is no room for it.
+    pub(crate) fn remember(&mut self, name: &str, notices: &mut Vec<Notice>) -> Option<NodeId> {
+        let (node, forgotten) = self.nodes.remember(name)?;
+        if let Some(forgotten) = forgotten {
+            for knob in forgotten.knobs {
+                self.node_accounts.remove(&(knob, forgotten.id));
+                self.knobs[knob.index()].nodes.remove(&forgotten.id);
+            }
+            notices.push(Notice::NodeForgotten {
+                node: forgotten.name,
+            });
+        }
+        Some(node)
+    }
+
+    /// Drops the nodes' values that are not of the knob's type, which was changed.
+    pub(crate) fn refit_node_values(
+        &mut self,
+        knob: KnobId,
+        kind: KnobType,
+        name: &Name,
+        notices: &mut Vec<Notice>,
+    ) {
+        let in_force = self.job_value(knob).clone();
+        for node in self.nodes_with_value(knob) {
+            let account = self.account_mut(knob, Scope::Node(node));
+            let Some(value) = account.value.take() else {
+                continue;
+            };
+            account.value = kind.fit(&value);
+            if account.value.is_none() {
+                notices.push(Notice::ValueRefused {
+                    knob: Arc::clone(name),
+                    node: Some(Arc::clone(self.nodes.name(node))),
+                    value,
+                    in_force: in_force.clone(),
+                });
+            }
+        }
+    }
+
+    /// Opens a plan: its value is in force from now on.
+    pub(crate) fn open(&mut self, proposal: Proposal, now: Time) {
+        let Proposal {
+            id,
+            knob,
+            reach,
+            origin,
+            value,
+            action,
+            view,
+        } = proposal;
+        let mut before = Vec::new();
+        for scope in reach.scopes() {
+            if let Scope::Node(node) = scope {
+                self.nodes.keep(node);
+            }
+            let account = self.account_mut(knob, scope);
+            before.push((scope, account.value.replace(value.clone())));
+            if origin == Origin::Ours {
+                account.pending = Some(Arc::clone(&id));
+                if let Scope::Node(node) = scope {
+                    self.knobs[knob.index()].pending_nodes.insert(node);
+                }
+            }
+        }
+        self.plans_made += 1;
+        let waiting = (now, self.plans_made);
+        self.waiting.insert(waiting, Arc::clone(&id));
+        let plan = OpenPlan {
+            id: Arc::clone(&id),
+            knob,
+            reach,
+            origin,
+            value,
+            action,
+            view,
+            before,
+            waiting,
+        };
+        self.open.insert(id, plan);
+    }
+
+    /// Takes away the nodes' own values; they come back should the plan come to nothing.
+    pub(crate) fn clear_node_values(&mut self, knob: KnobId, plan_id: &str) {
+        for node in self.nodes_with_value(knob) {
+            let value = self.account_mut(knob, Scope::Node(node)).value.take();
+            if let Some(plan) = self.open.get_mut(plan_id) {
+                self.nodes.keep(node);
+                plan.before.push((Scope::Node(node), value));
+            }
+        }
+    }
+
+    /// The plan of that name, if it is open.
+    pub(crate) fn open_plan(&self, id: &str) -> Option<&OpenPlan> {
+        self.open.get(id)
+    }
+
+    /// What became of a plan that was closed not too long ago.
+    pub(crate) fn closed_plan(&self, id: &str) -> Option<&Closed> {
+        self.closed.get(id)
+    }
+
+    /// Ids and nodes of our own pending plans: `(knob, None)` is job-wide.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (KnobId, Option<NodeId>)> {
+        let ours = self
+            .open
+            .values()
+            .filter(|plan| plan.origin == Origin::Ours);
+        ours.flat_map(|plan| {
+            let scopes = plan.reach.scopes().into_iter();
+            scopes.map(|scope| match scope {
+                Scope::Job => (plan.knob, None),
+                Scope::Node(node) => (plan.knob, Some(node)),
+            })
+        })
+    }
+
+    /// A plan waits anew.
+    pub(crate) fn wait_anew(&mut self, id: &str, now: Time) {
+        if let Some(plan) = self.open.get_mut(id)
+            && let Some(id) = self.waiting.remove(&plan.waiting)
+        {
+            plan.waiting.0 = now;
+            self.waiting.insert(plan.waiting, id);
+        }
+    }
+
+    /// Closes a plan that was applied: the value is the application's truth, and the knob rests.
+    pub(crate) fn apply(&mut self, id: &str, value: &Value, at: Time, closing: Closing) {
+        let Some(plan) = self.close(id, Some(value), closing) else {
+            return;
+        };
+        for scope in plan.reach.scopes() {
+            self.account_mut(plan.knob, scope).value = Some(value.clone());
+            self.rest(plan.knob, scope, Action { at, ..plan.action });
+        }
+    }
+
+    /// Closes a plan that came to nothing: the value goes back, if it is still the plan's.
+    pub(crate) fn give_back(
+        &mut self,
+        id: &str,
+        kind: KnobType,
+        closing: Closing,
+    ) -> Option<OpenPlan> {
+        let plan = self.close(id, None, closing)?;
+        let stands = |ledger: &Self, scope| {
+            let value = match scope {
+                Scope::Job => Some(ledger.job_value(plan.knob)),
+                Scope::Node(node) => ledger.node_value(plan.knob, node),
+            };
+            value.is_some_and(|v| v.same_as(&plan.value))
+        };
+        let standing: Vec<Scope> = plan.reach.scopes();
+        let standing: Vec<Scope> = standing.into_iter().filter(|s| stands(self, *s)).collect();
+        for (scope, value) in &plan.before {
+            let is_the_plans = standing.contains(scope);
+            // A node's own value that the plan had cleared; unless the node has another by now.
+            let was_cleared = plan.reach == Reach::Job
+                && *scope != Scope::Job
+                && !standing.is_empty()
+                && matches!(scope, Scope::Node(n) if self.node_value(plan.knob, *n).is_none());
+            // The knob may have another type by now.
+            let fitting = value.as_ref().and_then(|v| kind.fit(v));
+            if (is_the_plans || was_cleared) && (fitting.is_some() || *scope != Scope::Job) {
+                self.account_mut(plan.knob, *scope).value = fitting;
+            }
+        }
+        Some(plan)
+    }
+
+    /// Lets the knob rest from `at` on, without an action to judge.
+    pub(crate) fn rest_only(&mut self, knob: KnobId, reach: &Reach, at: Time) {
+        for scope in reach.scopes() {
+            self.account_mut(knob, scope).resting_since = Some(at);
+            self.note_node_rest(knob, scope, at);
+        }
+    }
+
+    /// Lets the knob rest from a global plan's action on.
+    pub(crate) fn rest_from(&mut self, knob: KnobId, reach: &Reach, action: Action) {
+        for scope in reach.scopes() {
+            self.rest(knob, scope, action);
+        }
+    }
+
+    /// Closes every open plan of the knob that a change within `reach` concerns.
+    pub(crate) fn supersede(
+        &mut self,
+        knob: KnobId,
+        reach: &Reach,
+        by: &Name,
+        notices: &mut Vec<Notice>,
+    ) {
+        let open = self.open.values();
+        let concerned = open.filter(|plan| plan.knob == knob && reach.covers(&plan.reach));
+        let mut concerned: Vec<_> = concerned
+            .map(|p| (p.waiting.1, Arc::clone(&p.id)))
+            .collect();
+        concerned.sort_unstable();
+        for (_, plan_id) in concerned {
+            self.close(&plan_id, None, Closing::Superseded);
+            let by = Arc::clone(by);
+            notices.push(Notice::PlanSuperseded { plan_id, by });
+        }
+    }
+
+    /// The plan that waits longest, if patience with it is over; and for how long it has waited.
+    pub(crate) fn overdue(&self, clock: &Clock, patience: Patience) -> Option<(Name, i64)> {
+        let ((since, _), id) = self.waiting.first_key_value()?;
+        let waited = clock.windows_since(*since, clock.now());
+        patience.is_over(waited).then(|| (Arc::clone(id), waited))
+    }
+
+    fn close(&mut self, id: &str, value: Option<&Value>, closing: Closing) -> Option<OpenPlan> {
+        let plan = self.open.remove(id)?;
+        self.waiting.remove(&plan.waiting);
+        for (scope, _) in &plan.before {
+            if let Scope::Node(node) = scope {
+                self.nodes.release(*node);
+            }
+        }
+        for scope in plan.reach.scopes() {
+            let account = self.account_mut(plan.knob, scope);
+            if account.pending.as_ref() == Some(&plan.id) {
+                account.pending = None;
+                if let Scope::Node(node) = scope {
+                    self.knobs[plan.knob.index()].pending_nodes.remove(&node);
+                }
+            }
+        }
+        let closed = Closed {
+            closing,
+            knob: plan.knob,
+            is_for_many: plan.reach == Reach::Job,
+            value: value.unwrap_or(&plan.value).clone(),
+        };
+        self.closed.add(Arc::clone(&plan.id), closed);
+        Some(plan)
+    }
+
+    fn rest(&mut self, knob: KnobId, scope: Scope, action: Action) {
+        self.account_mut(knob, scope).record(action);
+        self.note_node_rest(knob, scope, action.at);
+    }
+
+    fn note_node_rest(&mut self, knob: KnobId, scope: Scope, at: Time) {
+        if let Scope::Node(_) = scope {
+            let latest = &mut self.knobs[knob.index()].nodes_resting_since;
+            *latest = (*latest).max(Some(at));
+        }
+    }
+
+    fn account_mut(&mut self, knob: KnobId, scope: Scope) -> &mut Account {
+        let accounts = &mut self.knobs[knob.index()];
+        match scope {
+            Scope::Job => &mut accounts.job,
+            Scope::Node(node) => {
+                if accounts.nodes.insert(node) {
+                    self.nodes.add_knob(node, knob);
+                }
+                self.node_accounts.entry((knob, node)).or_default()
+            }
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! What changed, was refused, or was passed over.
+
+use std::fmt;
+
+use dfo_model::{AckStatus, Value};
+use serde::Serialize;
+
+use crate::decision::Name;
+
+/// Something that changed, was refused, or was passed over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "notice")]
+#[non_exhaustive]
+pub enum Notice {
+    /// A knob was registered, or its definition replaced.
+    KnobRegistered {
+        /// The knob.
+        knob: Name,
+        /// The value in force.
+        value: Value,
+    },
+    /// A knob, or one response of it, was not registered; the others of the registration were.
+    KnobRefused {
+        /// The knob.
+        knob: Name,
+        /// The tag of the response, if it is one.
+        tag: Option<Name>,
+        /// The field that is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A live value that the optimizer would not set is kept: it is the application's truth.
+    ValueKept {
+        /// The knob.
+        knob: Name,
+        /// The value.
+        value: Value,
+    },
+    /// A live value is not of the knob's type; another counts.
+    ValueRefused {
+        /// The knob.
+        knob: Name,
+        /// The node whose value it is; `None` is the whole job.
+        node: Option<Name>,
+        /// The value refused.
+        value: Value,
+        /// The value in force.
+        in_force: Value,
+    },
+    /// A finding that cannot be used.
+    InvalidFinding {
+        /// The field that is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The windows of a view began again: cooldowns and patience begin anew.
+    NewRun {
+        /// The window that says so.
+        window_index: i64,
+        /// The newest window of the view until then.
+        newest: i64,
+    },
+    /// A tag is suppressed from now on.
+    SuppressionStarted {
+        /// The tag.
+        tag: Name,
+        /// The type of the global finding.
+        finding_type: Name,
+        /// Its severity score.
+        severity: f64,
+    },
+    /// A finding type suppresses a tag no longer.
+    SuppressionEnded {
+        /// The tag.
+        tag: Name,
+        /// The type of the global finding.
+        finding_type: Name,
+        /// How it ended.
+        why: SuppressionEnd,
+    },
+    /// A suppression is not kept: there are too many.
+    SuppressionRefused {
+        /// The tag.
+        tag: Name,
+        /// How many there are.
+        limit: usize,
+    },
+    /// The application applied a plan.
+    Applied {
+        /// The plan.
+        plan_id: Name,
+        /// Its knob.
+        knob: Name,
+        /// The node it was for; `None` is all.
+        node: Option<Name>,
+        /// The value in force.
+        value: Value,
+    },
+    /// The application rejected a plan.
+    Rejected {
+        /// The plan.
+        plan_id: Name,
+        /// Its knob.
+        knob: Name,
+        /// The node it was for; `None` is all.
+        node: Option<Name>,
+        /// The value in force.
+        value: Value,
+        /// The application's reason.
+        reason: String,
+    },
+    /// The application applies a plan later.
+    Deferred {
+        /// The plan.
+        plan_id: Name,
+        /// Its knob.
+        knob: Name,
+        /// The node it was for; `None` is all.
+        node: Option<Name>,
+    },
+    /// No one acknowledged a plan; its value went back.
+    PlanExpired {
+        /// The plan.
+        plan_id: Name,
+        /// Its knob.
+        knob: Name,
+        /// The node it was for; `None` is all.
+        node: Option<Name>,
+        /// The value in force.
+        value: Value,
+        /// Windows it waited.
+        windows_waited: i64,
+    },
+    /// A global plan takes the place of an open one.
+    PlanSuperseded {
+        /// The plan that is open no longer.
+        plan_id: Name,
+        /// The global plan.
+        by: Name,
+    },
+    /// An acknowledgement that changes nothing.
+    AckIgnored {
+        /// The plan that it names.
+        plan_id: Name,
+        /// Why.
+        why: AckIgnored,
+    },
+    /// Two applications say different things of one job-wide plan. The first counts.
+    AcksDisagree {
+        /// The plan.
+        plan_id: Name,
+        /// Who disagrees.
+        node: Name,
+        /// What was said first.
+        first: AckStatus,
+        /// The value that came of it.
+        value: Value,
+        /// What this one says.
+        status: AckStatus,
+        /// The value that it says.
+        acked_value: Option<Value>,
+    },
+    /// An acknowledgement that cannot be used; the plan stays open.
+    AckRefused {
+        /// The plan.
+        plan_id: Name,
+        /// The field that is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A global plan that there is nothing to do for.
+    GlobalPlanIgnored {
+        /// The plan.
+        plan_id: Name,
+        /// Why.
+        why: GlobalPlanIgnored,
+    },
+    /// A global plan that cannot be used.
+    GlobalPlanRefused {
+        /// The plan.
+        plan_id: Name,
+        /// The field that is wrong.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A node had to make room; its values and actions are forgotten.
+    NodeForgotten {
+        /// The node.
+        node: Name,
+    },
+}
+
+/// How a suppression ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressionEnd {
+    /// Its finding type no longer names the tag.
+    Cleared,
+    /// No global finding refreshed it.
+    Expired,
+}
+
+/// Why an acknowledgement changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AckIgnored {
+    /// No such plan, or one closed long ago.
+    Unknown,
+    /// The plan was closed by an earlier acknowledgement that said the same.
+    Repeated,
+    /// The plan had expired.
+    Expired,
+    /// A global plan had taken the plan's place.
+    Superseded,
+}
+
+/// Why there was nothing to do for a global plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GlobalPlanIgnored {
+    /// It names other nodes.
+    NotForThisNode,
+    /// The value is in force already.
+    NoChange,
+    /// It was here before.
+    Repeated,
+}
+
+impl Notice {
+    /// Its name, as it is counted and written.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Notice::KnobRegistered { .. } => "knob_registered",
+            Notice::KnobRefused { .. } => "knob_refused",
+            Notice::ValueKept { .. } => "value_kept",
+            Notice::ValueRefused { .. } => "value_refused",
+            Notice::InvalidFinding { .. } => "invalid_finding",
+            Notice::NewRun { .. } => "new_run",
+            Notice::SuppressionStarted { .. } => "suppression_started",
+            Notice::SuppressionEnded { .. } => "suppression_ended",
+            Notice::SuppressionRefused { .. } => "suppression_refused",
+            Notice::Applied { .. } => "applied",
+            Notice::Rejected { .. } => "rejected",
+            Notice::Deferred { .. } => "deferred",
+            Notice::PlanExpired { .. } => "plan_expired",
+            Notice::PlanSuperseded { .. } => "plan_superseded",
+            Notice::AckIgnored { .. } => "ack_ignored",
+            Notice::AcksDisagree { .. } => "acks_disagree",
+            Notice::AckRefused { .. } => "ack_refused",
+            Notice::GlobalPlanIgnored { .. } => "global_plan_ignored",
+            Notice::GlobalPlanRefused { .. } => "global_plan_refused",
+            Notice::NodeForgotten { .. } => "node_forgotten",
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    #[expect(clippy::too_many_lines, reason = "one sentence a notice")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Notice::KnobRegistered { knob, value } => write!(f, "{knob} registered at {value}"),
+            Notice::KnobRefused {
+                knob,
+                tag,
+                field,
+                why,
+            } => {
+                write!(f, "knob {knob} refused: ")?;
+                match tag {
+                    Some(tag) => write!(f, "response to {tag}: {field}: {why}"),
+                    None => write!(f, "{field}: {why}"),
+                }
+            }
+            Notice::ValueKept { knob, value } => write!(
+                f,
+                "{knob} is at {value}, which the optimizer would not set; kept as the application's truth"
+            ),
+            Notice::ValueRefused {
+                knob,
+                node,
+                value,
+                in_force,
+            } => {
+                write!(
+                    f,
+                    "{knob}{}: {value} is not of its type; {in_force} counts",
+                    on(node.as_ref())
+                )
+            }
+            Notice::InvalidFinding { field, why } => write!(f, "invalid finding: {field}: {why}"),
+            Notice::NewRun {
+                window_index,
+                newest,
+            } => write!(
+                f,
+                "a new run: window {window_index} after {newest}; cooldowns and patience begin anew"
+            ),
+            Notice::SuppressionStarted {
+                tag,
+                finding_type,
+                severity,
+            } => {
+                write!(
+                    f,
+                    "{tag} is suppressed by {finding_type} (severity {severity:.3})"
+                )
+            }
+            Notice::SuppressionEnded {
+                tag,
+                finding_type,
+                why,
+            } => match why {
+                SuppressionEnd::Cleared => {
+                    write!(f, "{tag} is no longer suppressed by {finding_type}")
+                }
+                SuppressionEnd::Expired => {
+                    write!(
+                        f,
+                        "{finding_type} was not heard of again: {tag} is suppressed by it no longer"
+                    )
+                }
+            },
+            Notice::SuppressionRefused { tag, limit } => {
+                write!(
+                    f,
+                    "{tag} is not suppressed: there are {limit} suppressions already"
+                )
+            }
+            Notice::Applied {
+                plan_id,
+                knob,
+                node,
+                value,
+            } => {
+                write!(
+                    f,
+                    "{plan_id} applied: {knob}{} is at {value}",
+                    on(node.as_ref())
+                )
+            }
+            Notice::Rejected {
+                plan_id,
+                knob,
+                node,
+                value,
+                reason,
+            } => {
+                write!(
+                    f,
+                    "{plan_id} rejected: {knob}{} is at {value}",
+                    on(node.as_ref())
+                )?;
+                if reason.is_empty() {
+                    return Ok(());
+                }
+                write!(f, " ({reason})")
+            }
+            Notice::Deferred {
+                plan_id,
+                knob,
+                node,
+            } => {
+                write!(f, "{plan_id} deferred: {knob}{}", on(node.as_ref()))
+            }
+            Notice::PlanExpired {
+                plan_id,
+                knob,
+                node,
+                value,
+                windows_waited,
+            } => write!(
+                f,
+                "{plan_id} expired after {windows_waited} windows without an acknowledgement: \
+                 {knob}{} is at {value}",
+                on(node.as_ref())
+            ),
+            Notice::PlanSuperseded { plan_id, by } => {
+                write!(f, "{plan_id} is superseded by the global plan {by}")
+            }
+            Notice::AckIgnored { plan_id, why } => {
+                let why = match why {
+                    AckIgnored::Unknown => "no such plan is open",
+                    AckIgnored::Repeated => "the plan was acknowledged before",
+                    AckIgnored::Expired => "the plan had expired",
+                    AckIgnored::Superseded => "the plan was superseded",
+                };
+                write!(f, "acknowledgement of {plan_id} ignored: {why}")
+            }
+            Notice::AcksDisagree {
+                plan_id,
+                node,
+                first,
+                value,
+                status,
+                acked_value,
+            } => {
+                write!(
+                    f,
+                    "acknowledgements of {plan_id} disagree: {node} says {}",
+                    status.name()
+                )?;
+                if let Some(acked) = acked_value {
+                    write!(f, " at {acked}")?;
+                }
+                write!(
+                    f,
+                    ", the first said {} and {value} is in force",
+                    first.name()
+                )
+            }
+            Notice::AckRefused {
+                plan_id,
+                field,
+                why,
+            } => {
+                write!(f, "acknowledgement of {plan_id} refused: {field}: {why}")
+            }
+            Notice::GlobalPlanIgnored { plan_id, why } => {
+                let why = match why {
+                    GlobalPlanIgnored::NotForThisNode => "it is for other nodes",
+                    GlobalPlanIgnored::NoChange => "its value is in force",
+                    GlobalPlanIgnored::Repeated => "it was here before",
+                };
+                write!(f, "global plan {plan_id} ignored: {why}")
+            }
+            Notice::GlobalPlanRefused {
+                plan_id,
+                field,
+                why,
+            } => {
+                write!(f, "global plan {plan_id} refused: {field}: {why}")
+            }
+            Notice::NodeForgotten { node } => write!(f, "{node} had to make room and is forgotten"),
+        }
+    }
+}
+
+fn on(node: Option<&Name>) -> String {
+    node.map_or_else(String::new, |node| format!(" on {node}"))
+}

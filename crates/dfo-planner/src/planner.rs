@@ -1,0 +1,112 @@
+//! The way of an event, top to bottom, and nothing else.
+
+mod ack;
+mod finding;
+mod global_plan;
+mod registration;
+
+use std::sync::Arc;
+
+use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
+
+use crate::clock::{Clock, Time, View};
+use crate::decision::{Decisions, Name};
+use crate::ledger::{Ledger, Reach, Scope};
+use crate::plan_ids::PlanIds;
+use crate::registry::{KnobId, Registry};
+use crate::settings::Settings;
+use crate::suppression::Suppressions;
+
+/// What comes in.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// An application tells which knobs it has.
+    Registration(&'a Registration),
+    /// The diagnoser found something.
+    Finding(&'a FindingView<'a>),
+    /// An application tells what became of a plan.
+    Ack(&'a Ack),
+    /// An optimizer above wants a change.
+    GlobalPlan(&'a ActionPlan),
+}
+
+/// The planner: events in, decisions with reasons out.
+///
+/// The same events give the same decisions, byte for byte.
+#[derive(Debug)]
+pub struct Planner {
+    pub(crate) settings: Settings,
+    node: Option<String>,
+    plan_ids: PlanIds,
+    clock: Clock,
+    pub(crate) registry: Registry,
+    pub(crate) ledger: Ledger,
+    pub(crate) suppressions: Suppressions,
+}
+
+impl Planner {
+    /// A planner that knows no knobs yet.
+    pub fn new(settings: Settings, plan_ids: PlanIds) -> Self {
+        Planner {
+            clock: Clock::new(settings.new_run_below),
+            ledger: Ledger::new(settings.nodes_remembered),
+            suppressions: Suppressions::new(settings.suppression_patience),
+            registry: Registry::default(),
+            node: None,
+            plan_ids,
+            settings,
+        }
+    }
+
+    /// Tells the planner the name of the node it runs on: a global plan that names nodes is taken
+    /// only where it names this one. Without a name, no plan for single nodes is taken.
+    #[must_use]
+    pub fn on_node(mut self, name: impl Into<String>) -> Self {
+        self.node = Some(name.into());
+        self
+    }
+
+    /// Decides on an event.
+    ///
+    /// An event is checked whole before anything changes: what is wrong with it comes out as a
+    /// notice, and the rest of it counts.
+    pub fn handle(&mut self, event: Event<'_>) -> Decisions {
+        let mut decisions = Decisions::default();
+        match event {
+            Event::Registration(registration) => self.register(registration, &mut decisions),
+            Event::Finding(finding) => self.find(finding, &mut decisions),
+            Event::Ack(ack) => decisions.notice(self.acknowledge(ack)),
+            Event::GlobalPlan(plan) => self.take_global_plan(plan, &mut decisions),
+        }
+        decisions
+    }
+}
+
+/// What several kinds of event ask.
+impl Planner {
+    /// The window of the acknowledgement, on the axis of its plan; else the newest seen.
+    fn time_of_ack(&self, window: Option<i64>, view: View) -> Time {
+        match window {
+            Some(window) if window >= 0 => self.clock.time_of(view, window),
+            _ => self.clock.now(),
+        }
+    }
+
+    fn node_of(&self, reach: &Reach) -> Option<Name> {
+        match reach {
+            Reach::Job => None,
+            Reach::Nodes(nodes) => nodes
+                .first()
+                .map(|n| Arc::clone(self.ledger.nodes.name(*n))),
+        }
+    }
+
+    fn value_of(&self, knob: KnobId, reach: &Reach) -> &Value {
+        let node = match reach {
+            Reach::Job => None,
+            Reach::Nodes(nodes) => nodes.first().copied(),
+        };
+        self.ledger
+            .value(knob, node.map_or(Scope::Job, Scope::Node))
+    }
+}

@@ -1,0 +1,113 @@
+//! An application tells what became of a plan.
+
+use std::sync::Arc;
+
+use dfo_model::{Ack, AckStatus};
+
+use crate::decision::Name;
+use crate::ledger::{Closed, Closing};
+use crate::notice::{AckIgnored, Notice};
+use crate::planner::Planner;
+
+impl Planner {
+    pub(super) fn acknowledge(&mut self, ack: &Ack) -> Notice {
+        let Some(plan) = self.ledger.open_plan(&ack.plan_id) else {
+            return self.acknowledge_closed(ack);
+        };
+        let entry = self.registry.entry(plan.knob);
+        let (knob, kind) = (plan.knob, entry.domain.kind());
+        let (name, plan_id) = (Arc::clone(&entry.name), Arc::clone(&plan.id));
+        let refuse = |field, why| Notice::AckRefused {
+            plan_id: Arc::clone(&plan_id),
+            field,
+            why,
+        };
+        if !ack.knob_id.is_empty() && *ack.knob_id != *name {
+            return refuse(
+                "knob_id",
+                format!("{:?}, the plan is for {name}", ack.knob_id),
+            );
+        }
+        let at = self.time_of_ack(ack.window_index, plan.view);
+        let reach = plan.reach.clone();
+        let node = self.node_of(&reach);
+        match ack.status {
+            AckStatus::Applied => {
+                let applied = ack.new_value.as_ref().unwrap_or(&plan.value);
+                let Some(value) = kind.fit(applied) else {
+                    return refuse("new_value", format!("{applied} is not of type {kind}"));
+                };
+                let closing = Closing::Acknowledged(ack.status);
+                self.ledger.apply(&plan_id, &value, at, closing);
+                Notice::Applied {
+                    plan_id,
+                    knob: name,
+                    node,
+                    value,
+                }
+            }
+            AckStatus::Rejected => {
+                let closing = Closing::Acknowledged(ack.status);
+                self.ledger.give_back(&plan_id, kind, closing);
+                if self.settings.rejection_starts_cooldown {
+                    self.ledger.rest_only(knob, &reach, at);
+                }
+                Notice::Rejected {
+                    plan_id,
+                    value: self.value_of(knob, &reach).clone(),
+                    knob: name,
+                    node,
+                    reason: ack.reason.clone(),
+                }
+            }
+            AckStatus::Deferred => {
+                self.ledger.wait_anew(&plan_id, self.clock.now());
+                Notice::Deferred {
+                    plan_id,
+                    knob: name,
+                    node,
+                }
+            }
+        }
+    }
+
+    /// A late, repeated or unknown acknowledgement changes nothing.
+    fn acknowledge_closed(&self, ack: &Ack) -> Notice {
+        let plan_id: Name = ack.plan_id.as_str().into();
+        let why = match self.ledger.closed_plan(&ack.plan_id) {
+            None => AckIgnored::Unknown,
+            Some(closed) => match closed.closing {
+                Closing::Expired => AckIgnored::Expired,
+                Closing::Superseded => AckIgnored::Superseded,
+                Closing::Acknowledged(first)
+                    if closed.is_for_many && disagrees(ack, first, closed) =>
+                {
+                    return Notice::AcksDisagree {
+                        plan_id,
+                        node: speaker(ack),
+                        first,
+                        value: self.ledger.job_value(closed.knob).clone(),
+                        status: ack.status,
+                        acked_value: ack.new_value.clone(),
+                    };
+                }
+                Closing::Acknowledged(_) => AckIgnored::Repeated,
+            },
+        };
+        Notice::AckIgnored { plan_id, why }
+    }
+}
+
+fn disagrees(ack: &Ack, first: AckStatus, closed: &Closed) -> bool {
+    let says_another_value = ack
+        .new_value
+        .as_ref()
+        .is_some_and(|v| !v.same_as(&closed.value));
+    ack.status != first || (first == AckStatus::Applied && says_another_value)
+}
+
+/// Who sent an acknowledgement.
+fn speaker(ack: &Ack) -> Name {
+    let named = ack.target_nodes.first().filter(|_| ack.node.is_empty());
+    named.unwrap_or(&ack.node).as_str().into()
+}

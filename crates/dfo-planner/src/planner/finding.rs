@@ -1,0 +1,429 @@
+//! The diagnoser found something: the gates, the new value, the plan.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use dfo_model::{ActionPlan, FindingView, Trend};
+
+use crate::clock::{Clock, Moment, Time};
+use crate::decision::{Decisions, Gate, Hold, Name};
+use crate::gates::{self, Standing};
+use crate::ledger::{Action, Closing, Ledger, Origin, Proposal, Reach, Scope};
+use crate::nodes::NodeId;
+use crate::notice::Notice;
+use crate::plan_ids::PlanIds;
+use crate::planner::Planner;
+use crate::registry::{Registry, Responder, Tag};
+use crate::scope::FindingScope;
+use crate::settings::Settings;
+use crate::value::Facts;
+
+/// What a finding says, as far as every tag and knob asks it.
+struct Seen<'f> {
+    finding: &'f FindingView<'f>,
+    facts: Facts,
+    moment: Moment,
+    node: Option<SeenNode<'f>>,
+}
+
+/// The node that a finding speaks of.
+struct SeenNode<'f> {
+    name: &'f str,
+    /// As holds name it.
+    shared: Name,
+    /// Its number, if something is remembered of it.
+    id: Option<NodeId>,
+}
+
+impl Seen<'_> {
+    fn hold(&self, gate: Gate, knob: Option<&Name>, tag: Option<&Name>) -> Hold {
+        Hold {
+            gate,
+            knob: knob.map(Arc::clone),
+            tag: tag.map(Arc::clone),
+            node: self.node.as_ref().map(|node| Arc::clone(&node.shared)),
+            window_index: self.finding.window_index,
+        }
+    }
+}
+
+impl Planner {
+    pub(super) fn find(&mut self, finding: &FindingView<'_>, decisions: &mut Decisions) {
+        let scope = match check(finding) {
+            Ok(scope) => scope,
+            Err(notice) => return decisions.notice(notice),
+        };
+        let moment = self.pass_time(finding, decisions);
+        if scope == FindingScope::Global {
+            self.keep_suppressions(finding, &moment, decisions);
+        }
+
+        let node = match scope {
+            FindingScope::Node(name) => Some(self.see_node(name)),
+            FindingScope::Global | FindingScope::Job => None,
+        };
+        let mut seen = Seen {
+            finding,
+            facts: Facts {
+                severity: finding.severity_score,
+                trend: finding.trend(),
+                evidence: finding.evidence,
+            },
+            moment,
+            node,
+        };
+        if self.registry.is_empty() {
+            return decisions.hold(seen.hold(Gate::NoKnobs, None, None));
+        }
+        if seen.facts.trend == Trend::Improving {
+            return decisions.hold(seen.hold(Gate::Trend, None, None));
+        }
+        for tag in &finding.opportunity_tags {
+            self.respond(tag, &mut seen, decisions);
+        }
+    }
+
+    /// Moves time on, and ends what has waited too long.
+    fn pass_time(&mut self, finding: &FindingView<'_>, decisions: &mut Decisions) -> Moment {
+        let view = finding.view_type.as_deref().unwrap_or_default();
+        let moment = self.clock.observe(view, finding.window_index);
+        if let Some(newest) = moment.new_run_after {
+            let window_index = finding.window_index;
+            decisions.notice(Notice::NewRun {
+                window_index,
+                newest,
+            });
+        }
+        let patience = self.settings.pending_patience;
+        while let Some((id, waited)) = self.ledger.overdue(&self.clock, patience) {
+            if let Some(notice) = self.expire(&id, waited) {
+                decisions.notice(notice);
+            }
+        }
+        let mut notices = Vec::new();
+        self.suppressions.expire(&self.clock, &mut notices);
+        decisions.notices_from(&mut notices);
+        moment
+    }
+
+    fn expire(&mut self, id: &str, windows_waited: i64) -> Option<Notice> {
+        let knob = self.ledger.open_plan(id)?.knob;
+        let entry = self.registry.entry(knob);
+        let plan = self
+            .ledger
+            .give_back(id, entry.domain.kind(), Closing::Expired)?;
+        Some(Notice::PlanExpired {
+            node: self.node_of(&plan.reach),
+            value: self.value_of(knob, &plan.reach).clone(),
+            knob: Arc::clone(&entry.name),
+            plan_id: plan.id,
+            windows_waited,
+        })
+    }
+
+    fn keep_suppressions(
+        &mut self,
+        finding: &FindingView<'_>,
+        moment: &Moment,
+        decisions: &mut Decisions,
+    ) {
+        let mut notices = Vec::new();
+        let min_severity = self.settings.suppress_min_severity;
+        let min_persistence = self.settings.suppress_min_persistence;
+        let severity = finding.severity_score;
+        let persistence = finding.persistence;
+        if finding.suppresses_tags.is_empty() {
+            self.suppressions.clear(&finding.finding_type, &mut notices);
+        } else if finding.trend() == Trend::Improving {
+            // It neither begins nor ends: the last action is working.
+        } else if severity < min_severity || persistence < min_persistence {
+            let gate = Gate::WeakSuppression {
+                severity,
+                min_severity,
+                persistence,
+                min_persistence,
+            };
+            decisions.hold(Hold {
+                gate,
+                knob: None,
+                tag: None,
+                node: None,
+                window_index: finding.window_index,
+            });
+        } else {
+            let tags = finding.suppresses_tags.iter().map(|tag| &**tag);
+            let time = moment.time;
+            self.suppressions
+                .set(&finding.finding_type, tags, severity, time, &mut notices);
+        }
+        decisions.notices_from(&mut notices);
+    }
+
+    fn see_node<'f>(&mut self, name: &'f str) -> SeenNode<'f> {
+        let id = self.ledger.nodes.get(name);
+        let shared = match id {
+            Some(id) => {
+                self.ledger.nodes.touch(id);
+                Arc::clone(self.ledger.nodes.name(id))
+            }
+            None => name.into(),
+        };
+        SeenNode { name, shared, id }
+    }
+
+    fn respond(&mut self, name: &str, seen: &mut Seen<'_>, decisions: &mut Decisions) {
+        let tag = self.registry.tag(name);
+        let shared = || tag.map_or_else(|| name.into(), |tag| Arc::clone(&tag.name));
+        if let Some(gate) = self.suppressed(name, seen) {
+            return decisions.hold(seen.hold(gate, None, Some(&shared())));
+        }
+        let Some(tag) = tag else {
+            return decisions.hold(seen.hold(Gate::NoResponse, None, Some(&shared())));
+        };
+        for responder in &tag.responders {
+            let made = decide(
+                &Deciding {
+                    settings: &self.settings,
+                    clock: &self.clock,
+                    registry: &self.registry,
+                    seen,
+                    tag,
+                    responder,
+                },
+                &mut self.ledger,
+                &mut self.plan_ids,
+                decisions,
+            );
+            match made {
+                Ok(plan) => {
+                    decisions.plan(plan);
+                    // From now on something is remembered of the node.
+                    if let Some(node) = &mut seen.node {
+                        node.id = self.ledger.nodes.get(node.name);
+                    }
+                }
+                Err(gate) => {
+                    let knob = &self.registry.entry(responder.knob).name;
+                    decisions.hold(seen.hold(gate, Some(knob), Some(&tag.name)));
+                }
+            }
+        }
+    }
+
+    /// A suppressed tag lets only a node pass that is worse off than the whole.
+    fn suppressed(&self, tag: &str, seen: &Seen<'_>) -> Option<Gate> {
+        let suppression = self.suppressions.of(tag)?;
+        let value = seen.facts.severity;
+        if seen.node.is_some() && value > suppression.severity {
+            return None;
+        }
+        Some(Gate::Suppressed {
+            by: Arc::clone(&suppression.by),
+            value,
+            threshold: suppression.severity,
+        })
+    }
+}
+
+/// What a finding must be to be used at all.
+fn check<'f>(finding: &'f FindingView<'_>) -> Result<FindingScope<'f>, Notice> {
+    if !finding.severity_score.is_finite() {
+        return Err(Notice::InvalidFinding {
+            field: "severity_score",
+            why: format!("{} is not finite", finding.severity_score),
+        });
+    }
+    FindingScope::parse(&finding.scope).ok_or_else(|| Notice::InvalidFinding {
+        field: "scope",
+        why: format!("{:?} names no node; write `node:<name>`", finding.scope),
+    })
+}
+
+/// One knob deciding on one tag of one finding: what it may look at.
+struct Deciding<'p> {
+    settings: &'p Settings,
+    clock: &'p Clock,
+    registry: &'p Registry,
+    seen: &'p Seen<'p>,
+    tag: &'p Tag,
+    responder: &'p Responder,
+}
+
+/// The gates, then the new value, then the plan.
+fn decide(
+    deciding: &Deciding<'_>,
+    ledger: &mut Ledger,
+    plan_ids: &mut PlanIds,
+    decisions: &mut Decisions,
+) -> Result<ActionPlan, Gate> {
+    let Deciding {
+        registry,
+        seen,
+        tag,
+        responder,
+        ..
+    } = *deciding;
+    let knob = responder.knob;
+    deciding.pending(ledger)?;
+    gates::severity(seen.facts.severity, responder.min_severity)?;
+    gates::persistence(seen.finding.persistence, responder.min_persistence)?;
+    deciding.cooldown(ledger)?;
+    let retries = deciding.effectiveness(ledger)?;
+
+    let old = match seen.node.as_ref().and_then(|node| node.id) {
+        Some(node) => ledger.value(knob, Scope::Node(node)),
+        None => ledger.job_value(knob),
+    };
+    let old = old.clone();
+    let entry = registry.entry(knob);
+    let Some(new) = responder.change.next(&old, &entry.domain, &seen.facts) else {
+        return Err(Gate::NoChange { value: old });
+    };
+    let reach = match &seen.node {
+        Some(node) => Reach::Nodes(vec![remember(ledger, node.name, decisions)?]),
+        None => Reach::Job,
+    };
+
+    let id = plan_ids.next_id();
+    let plan = ActionPlan {
+        plan_id: id.clone(),
+        knob_id: entry.name.to_string(),
+        target_function: entry.definition.target_function.clone(),
+        old_value: Some(old),
+        new_value: new.clone(),
+        apply_when: responder.apply_when.to_string(),
+        rationale: rationale(seen.finding, &tag.name),
+        finding_type: seen.finding.finding_type.to_string(),
+        severity: seen.facts.severity,
+        opportunity_tag: tag.name.to_string(),
+        window_index: seen.finding.window_index,
+        target_nodes: seen.node.iter().map(|node| node.name.to_owned()).collect(),
+    };
+    let proposal = Proposal {
+        id: id.into(),
+        knob,
+        reach,
+        origin: Origin::Ours,
+        value: new,
+        action: Action {
+            tag: Some(tag.id),
+            at: seen.moment.time,
+            severity: seen.facts.severity,
+            retries,
+        },
+        view: seen.moment.view,
+    };
+    ledger.open(proposal, deciding.clock.now());
+    Ok(plan)
+}
+
+fn remember(ledger: &mut Ledger, name: &str, decisions: &mut Decisions) -> Result<NodeId, Gate> {
+    let mut notices = Vec::new();
+    let node = ledger.remember(name, &mut notices);
+    decisions.notices_from(&mut notices);
+    node.ok_or_else(|| Gate::NoRoom {
+        threshold: i64::try_from(ledger.nodes.len()).unwrap_or(i64::MAX),
+    })
+}
+
+impl Deciding<'_> {
+    /// A plan for this knob and scope awaits its acknowledgement, or one for a scope that holds it.
+    fn pending(&self, ledger: &Ledger) -> Result<(), Gate> {
+        let knob = self.responder.knob;
+        let held_by = |plan_id: &Name, plan_node: Option<&Name>| {
+            Err(Gate::Pending {
+                plan_id: Arc::clone(plan_id),
+                plan_node: plan_node.map(Arc::clone),
+            })
+        };
+        let is_wide = self.settings.scopes_hold_each_other;
+        match &self.seen.node {
+            Some(node) => {
+                let own = node.id.and_then(|id| ledger.node_account(knob, id));
+                if let Some(plan) = own.and_then(|account| account.pending()) {
+                    return held_by(plan, Some(&node.shared));
+                }
+                match ledger.job_account(knob).pending() {
+                    Some(plan) if is_wide => held_by(plan, None),
+                    _ => Ok(()),
+                }
+            }
+            None => {
+                if let Some(plan) = ledger.job_account(knob).pending() {
+                    return held_by(plan, None);
+                }
+                match ledger.pending_for_a_node(knob) {
+                    Some((node, plan)) if is_wide => held_by(plan, Some(ledger.nodes.name(node))),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// The knob rests after its last action, in this scope or one that holds it.
+    fn cooldown(&self, ledger: &Ledger) -> Result<(), Gate> {
+        let knob = self.responder.knob;
+        let of_job = ledger.job_account(knob).resting_since;
+        let (own, other) = match &self.seen.node {
+            Some(node) => {
+                let account = node.id.and_then(|id| ledger.node_account(knob, id));
+                (account.and_then(|a| a.resting_since), of_job)
+            }
+            None => (of_job, ledger.nodes_resting_since(knob)),
+        };
+        let other = other.filter(|_| self.settings.scopes_hold_each_other);
+        match own.max(other) {
+            Some(since) => {
+                gates::cooldown(self.windows_since(since), self.responder.cooldown_windows)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The last action did not help. How many retries there were, if it may act.
+    fn effectiveness(&self, ledger: &Ledger) -> Result<u32, Gate> {
+        let knob = self.responder.knob;
+        let account = match &self.seen.node {
+            Some(node) => node.id.and_then(|id| ledger.node_account(knob, id)),
+            None => Some(ledger.job_account(knob)),
+        };
+        let last = account.and_then(|account| match self.settings.judge_by_same_tag {
+            true => account.last_action_for(self.tag.id),
+            false => account.last_action(),
+        });
+        let Some(last) = last else {
+            return Ok(0);
+        };
+        let standing = gates::effectiveness(
+            last.severity,
+            self.seen.facts.severity,
+            self.responder.effectiveness_threshold,
+            self.windows_since(last.at),
+            self.settings.patience_after(last.retries),
+        )?;
+        Ok(match standing {
+            Standing::Fresh => 0,
+            Standing::Retry => last.retries.saturating_add(1),
+        })
+    }
+
+    fn windows_since(&self, then: Time) -> i64 {
+        self.clock.windows_since(then, self.seen.moment.time)
+    }
+}
+
+fn rationale(finding: &FindingView<'_>, tag: &str) -> String {
+    let mut text = String::with_capacity(128);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        text,
+        "{}: {} (severity={:.3}, persistence={}, trend={}, scope={}) -> {tag}",
+        finding.finding_type,
+        finding.motif,
+        finding.severity_score,
+        finding.persistence,
+        finding.trend_direction,
+        finding.scope,
+    );
+    text
+}

@@ -1,0 +1,141 @@
+//! An optimizer above wants a change.
+
+use std::sync::Arc;
+
+use dfo_model::{ActionPlan, Value, node_names_match};
+
+use crate::decision::{Decisions, Name};
+use crate::ledger::{Action, Origin, Proposal, Reach, Scope};
+use crate::nodes::NodeId;
+use crate::notice::{GlobalPlanIgnored, Notice};
+use crate::planner::Planner;
+use crate::registry::KnobId;
+
+impl Planner {
+    pub(super) fn take_global_plan(&mut self, plan: &ActionPlan, decisions: &mut Decisions) {
+        match self.accept(plan, decisions) {
+            Ok(accepted) => decisions.plan(accepted),
+            Err(notice) => decisions.notice(notice),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        plan: &ActionPlan,
+        decisions: &mut Decisions,
+    ) -> Result<ActionPlan, Notice> {
+        let plan_id: Name = plan.plan_id.as_str().into();
+        let ignore = |why| Notice::GlobalPlanIgnored {
+            plan_id: Arc::clone(&plan_id),
+            why,
+        };
+        let refuse = |field, why| Notice::GlobalPlanRefused {
+            plan_id: Arc::clone(&plan_id),
+            field,
+            why,
+        };
+        if plan_id.is_empty() {
+            return Err(refuse(
+                "plan_id",
+                "missing: it could not be acknowledged".to_owned(),
+            ));
+        }
+        if !self.is_for_us(&plan.target_nodes) {
+            return Err(ignore(GlobalPlanIgnored::NotForThisNode));
+        }
+        let is_known = self.ledger.open_plan(&plan_id).is_some();
+        if is_known || self.ledger.closed_plan(&plan_id).is_some() {
+            return Err(ignore(GlobalPlanIgnored::Repeated));
+        }
+        let Some(knob) = self.registry.get(&plan.knob_id) else {
+            let why = format!("no knob {:?} is registered", plan.knob_id);
+            return Err(refuse("knob_id", why));
+        };
+        if !plan.severity.is_finite() {
+            return Err(refuse("severity", "not finite".to_owned()));
+        }
+        let scope = self.scope_in_force(&plan.target_nodes);
+        let old = self.ledger.value(knob, scope).clone();
+        let domain = &self.registry.entry(knob).domain;
+        let new = domain.hold_wanted(&plan.new_value, &old);
+        let new = new.map_err(|why| refuse("new_value", why))?;
+        if self.is_in_force(&new, knob, &plan.target_nodes) {
+            return Err(ignore(GlobalPlanIgnored::NoChange));
+        }
+
+        let mut notices = Vec::new();
+        let reach = self.reach_of(&plan.target_nodes, &mut notices);
+        self.ledger.supersede(knob, &reach, &plan_id, &mut notices);
+        decisions.notices_from(&mut notices);
+        self.put_in_force(plan, knob, reach, &new);
+        Ok(ActionPlan {
+            old_value: Some(old),
+            new_value: new,
+            ..plan.clone()
+        })
+    }
+
+    fn is_for_us(&self, target_nodes: &[String]) -> bool {
+        let own = self.node.as_deref().unwrap_or_default();
+        target_nodes.is_empty() || target_nodes.iter().any(|node| node_names_match(node, own))
+    }
+
+    /// Whose value a global plan takes the place of, as this planner sees it.
+    fn scope_in_force(&self, target_nodes: &[String]) -> Scope {
+        let own = self.node.as_deref().unwrap_or_default();
+        let ours = target_nodes.iter().find(|node| node_names_match(node, own));
+        let remembered = ours.and_then(|node| self.ledger.nodes.get(node));
+        remembered.map_or(Scope::Job, Scope::Node)
+    }
+
+    fn is_in_force(&self, value: &Value, knob: KnobId, target_nodes: &[String]) -> bool {
+        let is_at = |scope| self.ledger.value(knob, scope).same_as(value);
+        if !target_nodes.is_empty() {
+            let known = target_nodes.iter().map(|name| self.ledger.nodes.get(name));
+            return known.map(|n| n.map_or(Scope::Job, Scope::Node)).all(is_at);
+        }
+        let clears = self.settings.global_plan_clears_node_values;
+        let overrides = self.ledger.nodes_with_value(knob);
+        is_at(Scope::Job) && !(clears && overrides.into_iter().any(|n| !is_at(Scope::Node(n))))
+    }
+
+    fn reach_of(&mut self, target_nodes: &[String], notices: &mut Vec<Notice>) -> Reach {
+        if target_nodes.is_empty() {
+            return Reach::Job;
+        }
+        let mut nodes: Vec<NodeId> = Vec::with_capacity(target_nodes.len());
+        for name in target_nodes {
+            // Where there is no room for a node, the knob's value there is not known afterwards
+            // any more than before.
+            let node = self.ledger.remember(name, notices);
+            nodes.extend(node.filter(|n| !nodes.contains(n)));
+        }
+        Reach::Nodes(nodes)
+    }
+
+    fn put_in_force(&mut self, plan: &ActionPlan, knob: KnobId, reach: Reach, value: &Value) {
+        let view = self.clock.last_view();
+        let window = Some(plan.window_index).filter(|w| *w >= 0);
+        let action = Action {
+            tag: self.registry.tag(&plan.opportunity_tag).map(|tag| tag.id),
+            at: self.time_of_ack(window, view),
+            severity: plan.severity,
+            retries: 0,
+        };
+        self.ledger.rest_from(knob, &reach, action);
+        let is_for_all = reach == Reach::Job;
+        let proposal = Proposal {
+            id: plan.plan_id.as_str().into(),
+            knob,
+            reach,
+            origin: Origin::Global,
+            value: value.clone(),
+            action,
+            view,
+        };
+        self.ledger.open(proposal, self.clock.now());
+        if is_for_all && self.settings.global_plan_clears_node_values {
+            self.ledger.clear_node_values(knob, &plan.plan_id);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The knobs, and which of them respond to a tag.
+//!
+//! Names become small integers here, and every response is checked and prepared, so that deciding
+//! on a finding costs as much as the knobs that respond to its tags, and can miss nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dfo_model::{Knob, Response};
+use foldhash::fast::FixedState;
+
+use crate::decision::Name;
+use crate::notice::Notice;
+use crate::value::{Change, Domain};
+
+/// A registered knob, by its place in the order of registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct KnobId(u32);
+
+impl KnobId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A tag that some knob responds to. Numbers are not used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TagId(u64);
+
+/// A knob with a definition that makes sense.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: Name,
+    pub(crate) domain: Domain,
+    pub(crate) definition: Knob,
+}
+
+/// A response that makes sense.
+#[derive(Debug)]
+pub(crate) struct Responder {
+    pub(crate) knob: KnobId,
+    pub(crate) change: Change,
+    pub(crate) min_severity: f64,
+    pub(crate) min_persistence: i64,
+    pub(crate) cooldown_windows: i64,
+    pub(crate) effectiveness_threshold: f64,
+    pub(crate) apply_when: Name,
+}
+
+/// A tag and those who respond to it, in the order of registration.
+#[derive(Debug)]
+pub(crate) struct Tag {
+    pub(crate) id: TagId,
+    pub(crate) name: Name,
+    pub(crate) responders: Vec<Responder>,
+}
+
+/// A knob before it goes in: checked, with what was refused of it.
+pub(crate) struct Checked {
+    name: Name,
+    domain: Domain,
+    definition: Knob,
+    responses: Vec<(Name, CheckedResponse)>,
+}
+
+struct CheckedResponse {
+    change: Change,
+    response: Response,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    knobs: Vec<Entry>,
+    by_name: HashMap<Name, KnobId, FixedState>,
+    tags: HashMap<Name, Tag, FixedState>,
+    tags_made: u64,
+}
+
+impl Registry {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.knobs.is_empty()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (KnobId, &Entry)> {
+        // `insert` refuses a knob whose number does not fit.
+        (0..).map(KnobId).zip(&self.knobs)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<KnobId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn entry(&self, knob: KnobId) -> &Entry {
+        &self.knobs[knob.index()]
+    }
+
+    pub(crate) fn tag(&self, name: &str) -> Option<&Tag> {
+        self.tags.get(name)
+    }
+
+    /// Checks a definition. What is wrong goes into `refused`; a knob without its wrong responses is
+    /// still a knob.
+    pub(crate) fn check(knob: &Knob, refused: &mut Vec<Notice>) -> Option<Checked> {
+        let name: Name = knob.id.as_str().into();
+        let mut refuse = |tag: Option<&str>, (field, why): (&'static str, String)| {
+            refused.push(Notice::KnobRefused {
+                knob: Arc::clone(&name),
+                tag: tag.map(Name::from),
+                field,
+                why,
+            });
+        };
+        if knob.id.is_empty() {
+            refuse(None, ("id", "missing: a knob needs a name".to_owned()));
+            return None;
+        }
+        let domain = match Domain::of(knob) {
+            Ok(domain) => domain,
+            Err(refusal) => {
+                refuse(None, refusal);
+                return None;
+            }
+        };
+        let mut responses = Vec::with_capacity(knob.responds_to.len());
+        for (tag, response) in &knob.responds_to {
+            match CheckedResponse::of(response, &domain) {
+                Ok(checked) => responses.push((Name::from(tag.as_str()), checked)),
+                Err(refusal) => refuse(Some(tag), refusal),
+            }
+        }
+        Some(Checked {
+            name,
+            domain,
+            definition: knob.clone(),
+            responses,
+        })
+    }
+
+    /// Whether this very definition is registered already: applications repeat themselves.
+    pub(crate) fn is_known(&self, knob: &Knob) -> bool {
+        let known = self.get(&knob.id).map(|id| &self.entry(id).definition);
+        known == Some(knob)
+    }
+
+    /// Puts a knob in, in the place of an earlier one of its name, with all its responses.
+    pub(crate) fn insert(&mut self, checked: Checked) -> KnobId {
+        let Checked {
+            name,
+            domain,
+            definition,
+            responses,
+        } = checked;
+        let entry = Entry {
+            name: Arc::clone(&name),
+            domain,
+            definition,
+        };
+        let known = self.get(&name);
+        let knob = known.unwrap_or_else(|| {
+            // A knob takes hundreds of bytes: memory ends long before the numbers do.
+            KnobId(u32::try_from(self.knobs.len()).unwrap_or(u32::MAX))
+        });
+        if known.is_some() {
+            self.knobs[knob.index()] = entry;
+        } else {
+            self.knobs.push(entry);
+            self.by_name.insert(name, knob);
+        }
+        self.replace_responses(knob, responses);
+        knob
+    }
+
+    /// A response to a tag that the knob responded to before keeps its place; others go last.
+    fn replace_responses(&mut self, knob: KnobId, responses: Vec<(Name, CheckedResponse)>) {
+        let stays = |tag: &str| responses.iter().any(|(name, _)| **name == *tag);
+        self.tags.retain(|name, tag| {
+            if !stays(name) {
+                tag.responders.retain(|r| r.knob != knob);
+            }
+            !tag.responders.is_empty()
+        });
+        for (name, checked) in responses {
+            let responder = checked.responder(knob);
+            let tag = self.tag_named(name);
+            match tag.responders.iter_mut().find(|r| r.knob == knob) {
+                Some(earlier) => *earlier = responder,
+                None => tag.responders.push(responder),
+            }
+        }
+    }
+
+    fn tag_named(&mut self, name: Name) -> &mut Tag {
+        let made = &mut self.tags_made;
+        self.tags.entry(name).or_insert_with_key(|name| {
+            *made += 1;
+            Tag {
+                id: TagId(*made),
+                name: Arc::clone(name),
+                responders: Vec::new(),
+            }
+        })
+    }
+}
+
+impl CheckedResponse {
+    fn of(response: &Response, domain: &Domain) -> Result<Self, (&'static str, String)> {
+        let finite = |field, x: f64| match x.is_finite() {
+            true => Ok(()),
+            false => Err((field, "not finite".to_owned())),
+        };
+        finite("min_severity", response.min_severity)?;
+        finite("effectiveness_threshold", response.effectiveness_threshold)?;
+        Ok(CheckedResponse {
+            change: Change::of(response, domain)?,
+            response: response.clone(),
+        })
+    }
+
+    fn responder(self, knob: KnobId) -> Responder {
+        Responder {
+            knob,
+            change: self.change,
+            min_severity: self.response.min_severity,
+            min_persistence: self.response.min_persistence,
+            cooldown_windows: self.response.cooldown_windows,
+            effectiveness_threshold: self.response.effectiveness_threshold,
+            apply_when: self.response.apply_when.into(),
+        }
+    }
+}
