@@ -42,6 +42,7 @@ mod decode;
 mod finding;
 mod knob;
 mod node;
+mod pack;
 mod plan;
 mod registration;
 #[cfg(feature = "schema")]
@@ -54,6 +55,7 @@ pub use decode::{Decoded, Problem, ProblemKind};
 pub use finding::{Evidence, Finding, FindingView, PublishMode, Trend};
 pub use knob::{Direction, Knob, KnobScope, Range, Response, StepMode};
 pub use node::node_names_match;
+pub use pack::{Bootstrap, InvalidVariable, KnobPack};
 pub use plan::ActionPlan;
 pub use registration::Registration;
 #[cfg(feature = "schema")]
