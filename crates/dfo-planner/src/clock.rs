@@ -1,37 +1,54 @@
 //! What time it is: the window index of the findings, and nothing else.
 //!
 //! Findings count windows on several axes (their *views*: windows, epochs, steps), and an axis
-//! begins again at 0 when the application restarts. The clock maps all of them onto one time that
-//! only moves on. While nothing restarts and the axes agree, that time *is* the window index.
+//! begins again at 0 when the application restarts. The clock keeps one time that only moves on,
+//! the newest window of all, and a place on it for each axis. While nothing restarts and the axes
+//! agree, every time *is* a window index.
+//!
+//! Between two windows of one axis the distance is counted on that axis; between axes, and across a
+//! restart, it is counted in the common time.
 
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-/// A point in time, in windows.
-pub(crate) type Time = i64;
+/// A point in the common time, in windows. Wide enough that no window index, however absurd, and no
+/// number of restarts can exhaust it.
+pub(crate) type Time = i128;
 
 /// Views beyond so many share one axis: names come from outside.
 const MOST_VIEWS: usize = 64;
 
+/// Which axis a window stands on. Stays valid for as long as the clock does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct View(u8);
+
+/// When something happened: on its own axis, and in the common time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    view: View,
+    on_axis: Time,
+    pub(crate) time: Time,
+}
+
+/// What a finding's window says about time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) stamp: Stamp,
+    /// The window that was the newest of the view, where this one starts a new run.
+    pub(crate) new_run_after: Option<i64>,
+}
+
 /// One axis.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
-    /// What is added to a window of it to get the time.
-    offset: i64,
     newest: i64,
-}
-
-/// Which axis a window stands on. Stays valid for as long as the clock does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct View(usize);
-
-/// What a finding's window says about time.
-pub(crate) struct Moment {
-    pub(crate) view: View,
-    pub(crate) time: Time,
-    /// The window that was the newest of the view, where this one starts a new run.
-    pub(crate) new_run_after: Option<i64>,
+    /// What is added to a window to get its place on the axis. Changes when a run starts.
+    run_offset: Time,
+    /// What is added to a window to get the common time.
+    time_offset: Time,
+    /// The latest place on the axis that anything was stamped with.
+    horizon: Time,
 }
 
 #[derive(Debug)]
@@ -39,9 +56,31 @@ pub(crate) struct Clock {
     tolerance: Option<i64>,
     now: Option<Time>,
     run_start: Time,
+    /// The latest time that anything was stamped with; actions may lie ahead of the findings.
+    horizon: Time,
     axes: Vec<Axis>,
     views: HashMap<Box<str>, View, FixedState>,
     last_view: View,
+}
+
+impl Stamp {
+    /// So many windows later, or earlier.
+    pub(crate) fn shifted(self, windows: Time) -> Self {
+        Stamp {
+            view: self.view,
+            on_axis: self.on_axis + windows,
+            time: self.time + windows,
+        }
+    }
+
+    /// The later of two.
+    pub(crate) fn later(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
+        match (a, b) {
+            (Some(a), Some(b)) if b.time > a.time => Some(b),
+            (None, b) => b,
+            (a, _) => a,
+        }
+    }
 }
 
 impl Clock {
@@ -51,6 +90,7 @@ impl Clock {
             tolerance: new_run_below,
             now: None,
             run_start: Time::MIN,
+            horizon: Time::MIN,
             axes: Vec::new(),
             views: HashMap::default(),
             last_view: View::default(),
@@ -62,68 +102,109 @@ impl Clock {
         self.now.unwrap_or(0)
     }
 
-    /// How long ago that was at `time`. What was before this run counts as at its start.
-    pub(crate) fn windows_since(&self, then: Time, time: Time) -> i64 {
-        time.saturating_sub(then.max(self.run_start))
+    /// The newest window seen, as a stamp.
+    pub(crate) fn present(&self) -> Stamp {
+        let axis = self.axes.get(usize::from(self.last_view.0));
+        Stamp {
+            view: self.last_view,
+            on_axis: axis.map_or(0, |axis| Time::from(axis.newest) + axis.run_offset),
+            time: self.now(),
+        }
     }
 
-    /// The time of a window of a view that has been seen.
-    pub(crate) fn time_of(&self, view: View, window: i64) -> Time {
-        let offset = self.axes.get(view.0).map_or(0, |axis| axis.offset);
-        window.saturating_add(offset)
+    /// A window that no finding told of, on the axis of the last finding.
+    pub(crate) fn stamp(&self, window: i64) -> Stamp {
+        self.stamp_on(self.last_view, window)
     }
 
-    /// The view of the last finding.
-    pub(crate) fn last_view(&self) -> View {
-        self.last_view
+    /// How many windows ago something was. What was before this run counts as at its start.
+    pub(crate) fn windows_since(&self, then: Stamp, now: Stamp) -> i64 {
+        if then.view == now.view && then.time >= self.run_start {
+            return windows(now.on_axis - then.on_axis);
+        }
+        self.waited_since(then.time, now.time)
+    }
+
+    /// The same in the common time.
+    pub(crate) fn waited_since(&self, then: Time, now: Time) -> i64 {
+        windows(now - then.max(self.run_start))
+    }
+
+    /// Takes note of when an action took place: a new run starts after all of them.
+    pub(crate) fn note_action(&mut self, at: Stamp) {
+        self.horizon = self.horizon.max(at.time);
+        if let Some(axis) = self.axes.get_mut(usize::from(at.view.0)) {
+            axis.horizon = axis.horizon.max(at.on_axis);
+        }
     }
 
     /// Takes note of a finding's window.
     pub(crate) fn observe(&mut self, view: &str, window: i64) -> Moment {
         let view = self.view_named(view, window);
         self.last_view = view;
-        let now = self.now.unwrap_or(window);
-        let tolerance = self.tolerance;
-        let axis = &mut self.axes[view.0];
-        let is_behind = |window: i64, of: i64| {
-            tolerance.is_some_and(|tolerance| window < of.saturating_sub(tolerance))
+        let now = self.now.unwrap_or(Time::from(window));
+        let is_behind = |window: Time, of: Time| {
+            let tolerance = self.tolerance.map(Time::from);
+            tolerance.is_some_and(|tolerance| window < of - tolerance)
         };
+        let axis = &mut self.axes[usize::from(view.0)];
+        let (this, newest) = (Time::from(window), Time::from(axis.newest));
 
         let mut new_run_after = None;
-        if is_behind(window, axis.newest) {
+        if is_behind(this, newest) {
             new_run_after = Some(axis.newest);
-            axis.offset = now.saturating_sub(window);
+            self.run_start = now.max(self.horizon);
+            axis.time_offset = self.run_start - this;
+            axis.run_offset = (newest + axis.run_offset).max(axis.horizon) - this;
             axis.newest = window;
-            self.run_start = now;
-        } else if window >= axis.newest && is_behind(window.saturating_add(axis.offset), now) {
+        } else if window >= axis.newest && is_behind(this + axis.time_offset, now) {
             // This axis is slower than another, or was first seen late: its present is now.
-            axis.offset = now.saturating_sub(window);
+            axis.time_offset = now - this;
         }
         axis.newest = axis.newest.max(window);
-        let time = window.saturating_add(axis.offset);
-        self.now = Some(now.max(time));
+        let stamp = self.stamp_on(view, window);
+        self.now = Some(now.max(stamp.time));
         Moment {
-            view,
-            time,
+            stamp,
             new_run_after,
         }
     }
 
+    fn stamp_on(&self, view: View, window: i64) -> Stamp {
+        let axis = self.axes.get(usize::from(view.0));
+        let (run_offset, time_offset) = axis.map_or((0, 0), |a| (a.run_offset, a.time_offset));
+        Stamp {
+            view,
+            on_axis: Time::from(window) + run_offset,
+            time: Time::from(window) + time_offset,
+        }
+    }
+
+    /// Without a tolerance all views share one axis, which is what the original has.
     fn view_named(&mut self, name: &str, window: i64) -> View {
+        let name = if self.tolerance.is_some() { name } else { "" };
         if let Some(view) = self.views.get(name) {
             return *view;
         }
-        if self.axes.len() == MOST_VIEWS {
-            return View(MOST_VIEWS - 1);
+        let next = u8::try_from(self.axes.len().min(MOST_VIEWS - 1));
+        let view = View(next.unwrap_or_default());
+        if self.axes.len() < MOST_VIEWS {
+            self.views.insert(name.into(), view);
+            self.axes.push(Axis {
+                newest: window,
+                run_offset: 0,
+                time_offset: 0,
+                horizon: Time::MIN,
+            });
         }
-        let view = View(self.axes.len());
-        self.views.insert(name.into(), view);
-        self.axes.push(Axis {
-            offset: 0,
-            newest: window,
-        });
         view
     }
+}
+
+fn windows(difference: Time) -> i64 {
+    let bounded = difference.clamp(Time::from(i64::MIN), Time::from(i64::MAX));
+    // It has just been held within 64 bits.
+    i64::try_from(bounded).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -134,12 +215,16 @@ mod tests {
         Clock::new(Some(10))
     }
 
+    fn time(clock: &mut Clock, view: &str, window: i64) -> Time {
+        clock.observe(view, window).stamp.time
+    }
+
     #[test]
     fn while_nothing_restarts_time_is_the_window() {
         let mut c = clock();
         for window in [5, 6, 9, 7, 12, 2, 13] {
-            assert_eq!(c.observe("window", window).time, window);
-            assert_eq!(c.observe("epoch", window).time, window);
+            assert_eq!(time(&mut c, "window", window), Time::from(window));
+            assert_eq!(time(&mut c, "epoch", window), Time::from(window));
         }
         assert_eq!(c.now(), 13);
     }
@@ -147,34 +232,70 @@ mod tests {
     #[test]
     fn a_restart_goes_on_from_now() {
         let mut c = clock();
+        let before = c.observe("window", 4_000).stamp;
         c.observe("window", 5_000);
         let moment = c.observe("window", 0);
-        assert_eq!((moment.time, moment.new_run_after), (5_000, Some(5_000)));
-        assert_eq!(c.windows_since(4_000, moment.time), 0);
+        assert_eq!(
+            (moment.stamp.time, moment.new_run_after),
+            (5_000, Some(5_000))
+        );
+        assert_eq!(c.windows_since(before, moment.stamp), 0);
         let moment = c.observe("window", 3);
-        assert_eq!((moment.time, moment.new_run_after), (5_003, None));
-        assert_eq!(c.windows_since(4_000, moment.time), 3);
+        assert_eq!((moment.stamp.time, moment.new_run_after), (5_003, None));
+        assert_eq!(c.windows_since(before, moment.stamp), 3);
+    }
+
+    #[test]
+    fn a_restart_comes_after_every_action() {
+        let mut c = clock();
+        let ahead = c.observe("window", 5_000).stamp.shifted(2_000);
+        c.note_action(ahead);
+        let restart = c.observe("window", 0).stamp;
+        assert_eq!(c.windows_since(ahead, restart), 0);
+        let later = c.observe("window", 4).stamp;
+        assert_eq!(c.windows_since(ahead, later), 4);
     }
 
     #[test]
     fn a_slow_axis_does_not_lag_for_ever() {
         let mut c = clock();
         c.observe("window", 5_000);
-        assert_eq!(c.observe("epoch", 3).time, 5_000);
-        assert_eq!(c.observe("epoch", 5).time, 5_002);
+        assert_eq!(time(&mut c, "epoch", 3), 5_000);
+        assert_eq!(time(&mut c, "epoch", 5), 5_002);
+        let action = c.observe("window", 5_098).stamp;
         c.observe("window", 5_100);
         let moment = c.observe("epoch", 6);
-        assert_eq!((moment.time, moment.new_run_after), (5_100, None));
-        assert_eq!(c.windows_since(5_098, moment.time), 2);
+        assert_eq!((moment.stamp.time, moment.new_run_after), (5_100, None));
+        assert_eq!(c.windows_since(action, moment.stamp), 2);
+    }
+
+    #[test]
+    fn on_one_axis_its_own_windows_count() {
+        let mut c = clock();
+        let action = c.observe("epoch", 50).stamp;
+        c.observe("step", 1_000);
+        c.observe("step", 1_100);
+        let next = c.observe("epoch", 51).stamp;
+        assert_eq!(c.windows_since(action, next), 1);
+    }
+
+    #[test]
+    fn absurd_windows_do_not_stop_the_clock() {
+        let mut c = clock();
+        c.observe("window", i64::MAX);
+        c.observe("window", i64::MIN);
+        let action = c.observe("window", 0).stamp;
+        let later = c.observe("window", 3).stamp;
+        assert_eq!(c.windows_since(action, later), 3);
     }
 
     #[test]
     fn the_original_takes_every_window_as_it_is() {
         let mut c = Clock::new(None);
-        c.observe("window", 5_000);
-        assert_eq!(c.observe("epoch", 3).time, 3);
-        assert_eq!(c.observe("window", -7).time, -7);
-        assert_eq!(c.windows_since(5_000, -7), -5_007);
+        let action = c.observe("window", 5_000).stamp;
+        assert_eq!(time(&mut c, "epoch", 3), 3);
+        let late = c.observe("window", -7).stamp;
+        assert_eq!(c.windows_since(action, late), -5_007);
     }
 
     #[test]
@@ -185,7 +306,5 @@ mod tests {
         }
         assert_eq!(c.axes.len(), MOST_VIEWS);
         assert_eq!(c.views.len(), MOST_VIEWS);
-        c.observe("x", i64::MAX);
-        c.observe("x", i64::MIN);
     }
 }

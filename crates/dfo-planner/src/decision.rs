@@ -151,6 +151,48 @@ impl Gate {
         Self::NAMES[self.index()]
     }
 
+    /// What was compared, where there is one such value.
+    pub fn value(&self) -> Option<Value> {
+        match self {
+            Gate::NoKnobs
+            | Gate::Trend
+            | Gate::NoResponse
+            | Gate::Pending { .. }
+            | Gate::NoRoom { .. } => None,
+            Gate::WeakSuppression {
+                severity: value, ..
+            }
+            | Gate::Suppressed { value, .. }
+            | Gate::Severity { value, .. }
+            | Gate::Ineffective { value, .. } => Some(Value::Float(*value)),
+            Gate::Persistence { value, .. } | Gate::Cooldown { value, .. } => {
+                Some(Value::Int(*value))
+            }
+            Gate::NoChange { value } => Some(value.clone()),
+        }
+    }
+
+    /// What it was compared with, where there is one such value.
+    pub fn threshold(&self) -> Option<Value> {
+        match self {
+            Gate::NoKnobs
+            | Gate::Trend
+            | Gate::NoResponse
+            | Gate::Pending { .. }
+            | Gate::NoChange { .. } => None,
+            Gate::WeakSuppression {
+                min_severity: threshold,
+                ..
+            }
+            | Gate::Suppressed { threshold, .. }
+            | Gate::Severity { threshold, .. }
+            | Gate::Ineffective { threshold, .. } => Some(Value::Float(*threshold)),
+            Gate::Persistence { threshold, .. }
+            | Gate::Cooldown { threshold, .. }
+            | Gate::NoRoom { threshold } => Some(Value::Int(*threshold)),
+        }
+    }
+
     /// Its place in [`Gate::NAMES`].
     pub fn index(&self) -> usize {
         match self {

@@ -15,7 +15,7 @@ use foldhash::fast::FixedState;
 use closed::ClosedPlans;
 pub(crate) use closed::{Closed, Closing};
 
-use crate::clock::{Clock, Time, View};
+use crate::clock::{Clock, Stamp, Time};
 use crate::decision::Name;
 use crate::nodes::{NodeId, Nodes};
 use crate::notice::Notice;
@@ -37,7 +37,7 @@ pub(crate) struct Account {
     /// Our own plan that awaits its acknowledgement.
     pending: Option<Name>,
     /// When the knob's cooldown began.
-    pub(crate) resting_since: Option<Time>,
+    pub(crate) resting_since: Option<Stamp>,
     /// The last action for each tag, the latest last.
     actions: Vec<Action>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Account {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Action {
     pub(crate) tag: Option<TagId>,
-    pub(crate) at: Time,
+    pub(crate) at: Stamp,
     /// The severity at which it was made.
     pub(crate) severity: f64,
     /// How many actions before it, in a row, did not help.
@@ -65,7 +65,7 @@ struct KnobAccounts {
     /// Those of them with a pending plan.
     pending_nodes: BTreeSet<NodeId>,
     /// When the latest cooldown of a node began.
-    nodes_resting_since: Option<Time>,
+    nodes_resting_since: Option<Stamp>,
 }
 
 /// A plan that awaits its acknowledgement.
@@ -78,8 +78,8 @@ pub(crate) struct OpenPlan {
     pub(crate) value: Value,
     /// The action that it is, once applied.
     pub(crate) action: Action,
-    /// The axis of its window, and so of the window in its acknowledgement.
-    pub(crate) view: View,
+    /// The window that it was made in, if that is known: its acknowledgement counts from there.
+    pub(crate) window: Option<i64>,
     /// The values that it took the place of.
     before: Vec<(Scope, Option<Value>)>,
     /// Since when it waits, and a number that tells plans of one time apart.
@@ -110,7 +110,7 @@ pub(crate) struct Proposal {
     pub(crate) origin: Origin,
     pub(crate) value: Value,
     pub(crate) action: Action,
-    pub(crate) view: View,
+    pub(crate) window: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -246,7 +246,7 @@ impl Ledger {
     }
 
     /// When the latest cooldown of any node began.
-    pub(crate) fn nodes_resting_since(&self, knob: KnobId) -> Option<Time> {
+    pub(crate) fn nodes_resting_since(&self, knob: KnobId) -> Option<Stamp> {
         self.knobs[knob.index()].nodes_resting_since
     }
 
@@ -300,7 +300,7 @@ impl Ledger {
             origin,
             value,
             action,
-            view,
+            window,
         } = proposal;
         let mut before = Vec::new();
         for scope in reach.scopes() {
@@ -326,7 +326,7 @@ impl Ledger {
             origin,
             value,
             action,
-            view,
+            window,
             before,
             waiting,
         };
@@ -380,7 +380,7 @@ impl Ledger {
     }
 
     /// Closes a plan that was applied: the value is the application's truth, and the knob rests.
-    pub(crate) fn apply(&mut self, id: &str, value: &Value, at: Time, closing: Closing) {
+    pub(crate) fn apply(&mut self, id: &str, value: &Value, at: Stamp, closing: Closing) {
         let Some(plan) = self.close(id, Some(value), closing) else {
             return;
         };
@@ -424,7 +424,7 @@ impl Ledger {
     }
 
     /// Lets the knob rest from `at` on, without an action to judge.
-    pub(crate) fn rest_only(&mut self, knob: KnobId, reach: &Reach, at: Time) {
+    pub(crate) fn rest_only(&mut self, knob: KnobId, reach: &Reach, at: Stamp) {
         for scope in reach.scopes() {
             self.account_mut(knob, scope).resting_since = Some(at);
             self.note_node_rest(knob, scope, at);
@@ -462,11 +462,11 @@ impl Ledger {
     /// The plan that waits longest, if patience with it is over; and for how long it has waited.
     pub(crate) fn overdue(&self, clock: &Clock, patience: Patience) -> Option<(Name, i64)> {
         let ((since, _), id) = self.waiting.first_key_value()?;
-        let waited = clock.windows_since(*since, clock.now());
+        let waited = clock.waited_since(*since, clock.now());
         patience.is_over(waited).then(|| (Arc::clone(id), waited))
     }
 
-    fn close(&mut self, id: &str, value: Option<&Value>, closing: Closing) -> Option<OpenPlan> {
+    fn close(&mut self, id: &str, applied: Option<&Value>, closing: Closing) -> Option<OpenPlan> {
         let plan = self.open.remove(id)?;
         self.waiting.remove(&plan.waiting);
         for (scope, _) in &plan.before {
@@ -487,7 +487,8 @@ impl Ledger {
             closing,
             knob: plan.knob,
             is_for_many: plan.reach == Reach::Job,
-            value: value.unwrap_or(&plan.value).clone(),
+            wanted: plan.value.clone(),
+            applied: applied.cloned(),
         };
         self.closed.add(Arc::clone(&plan.id), closed);
         Some(plan)
@@ -498,10 +499,10 @@ impl Ledger {
         self.note_node_rest(knob, scope, action.at);
     }
 
-    fn note_node_rest(&mut self, knob: KnobId, scope: Scope, at: Time) {
+    fn note_node_rest(&mut self, knob: KnobId, scope: Scope, at: Stamp) {
         if let Scope::Node(_) = scope {
             let latest = &mut self.knobs[knob.index()].nodes_resting_since;
-            *latest = (*latest).max(Some(at));
+            *latest = Stamp::later(*latest, Some(at));
         }
     }
 

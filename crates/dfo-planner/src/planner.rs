@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
-use crate::clock::{Clock, Time, View};
+use crate::clock::{Clock, Stamp, Time};
 use crate::decision::{Decisions, Name};
-use crate::ledger::{Ledger, Reach, Scope};
+use crate::ledger::{Ledger, OpenPlan, Reach, Scope};
 use crate::plan_ids::PlanIds;
 use crate::registry::{KnobId, Registry};
 use crate::settings::Settings;
@@ -84,11 +84,16 @@ impl Planner {
 
 /// What several kinds of event ask.
 impl Planner {
-    /// The window of the acknowledgement, on the axis of its plan; else the newest seen.
-    fn time_of_ack(&self, window: Option<i64>, view: View) -> Time {
-        match window {
-            Some(window) if window >= 0 => self.clock.time_of(view, window),
-            _ => self.clock.now(),
+    /// When a plan was applied or rejected: in the window that the application names, which counts
+    /// from the plan's; else now.
+    fn time_of_ack(&self, window: Option<i64>, plan: &OpenPlan) -> Stamp {
+        match (window.filter(|w| *w >= 0), plan.window) {
+            (Some(acked), Some(made)) => {
+                let windows = Time::from(acked) - Time::from(made);
+                plan.action.at.shifted(windows)
+            }
+            (Some(acked), None) => self.clock.stamp(acked),
+            (None, _) => self.clock.present(),
         }
     }
 

@@ -97,7 +97,7 @@ impl Suppressions {
     /// Ends what nobody has refreshed for too long.
     pub(crate) fn expire(&mut self, clock: &Clock, notices: &mut Vec<Notice>) {
         let now = clock.now();
-        let is_over = |since| self.patience.is_over(clock.windows_since(since, now));
+        let is_over = |since| self.patience.is_over(clock.waited_since(since, now));
         if self.count == 0 || !is_over(self.oldest) {
             return;
         }

@@ -88,7 +88,8 @@ impl Change {
             return Err(("set_to", what.to_owned()));
         };
         // A number is held and converted when it is used, as a computed one is.
-        let is_number = domain.kind != KnobType::Str && value.as_number().is_some();
+        let is_finite = |n: Number| n.as_f64().is_finite();
+        let is_number = domain.kind != KnobType::Str && value.as_number().is_some_and(is_finite);
         let fitting = domain.kind.fit(value).or(is_number.then(|| value.clone()));
         let Some(fitting) = fitting else {
             return Err(("set_to", format!("{value} is not of type {}", domain.kind)));

@@ -19,8 +19,10 @@ pub(crate) struct Closed {
     pub(crate) knob: KnobId,
     /// It went to many applications, each of which acknowledges it.
     pub(crate) is_for_many: bool,
-    /// The value that was applied, or wanted.
-    pub(crate) value: Value,
+    /// The value that it asked for.
+    pub(crate) wanted: Value,
+    /// The value that the application put in force, if it applied the plan.
+    pub(crate) applied: Option<Value>,
 }
 
 /// How a plan was closed.

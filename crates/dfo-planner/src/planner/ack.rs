@@ -28,7 +28,7 @@ impl Planner {
                 format!("{:?}, the plan is for {name}", ack.knob_id),
             );
         }
-        let at = self.time_of_ack(ack.window_index, plan.view);
+        let at = self.time_of_ack(ack.window_index, plan);
         let reach = plan.reach.clone();
         let node = self.node_of(&reach);
         match ack.status {
@@ -38,6 +38,7 @@ impl Planner {
                     return refuse("new_value", format!("{applied} is not of type {kind}"));
                 };
                 let closing = Closing::Acknowledged(ack.status);
+                self.clock.note_action(at);
                 self.ledger.apply(&plan_id, &value, at, closing);
                 Notice::Applied {
                     plan_id,
@@ -50,6 +51,7 @@ impl Planner {
                 let closing = Closing::Acknowledged(ack.status);
                 self.ledger.give_back(&plan_id, kind, closing);
                 if self.settings.rejection_starts_cooldown {
+                    self.clock.note_action(at);
                     self.ledger.rest_only(knob, &reach, at);
                 }
                 Notice::Rejected {
@@ -98,12 +100,11 @@ impl Planner {
     }
 }
 
+/// Whether an acknowledgement says something else than the one that closed the plan.
 fn disagrees(ack: &Ack, first: AckStatus, closed: &Closed) -> bool {
-    let says_another_value = ack
-        .new_value
-        .as_ref()
-        .is_some_and(|v| !v.same_as(&closed.value));
-    ack.status != first || (first == AckStatus::Applied && says_another_value)
+    let applied = ack.new_value.as_ref().unwrap_or(&closed.wanted);
+    let is_another = closed.applied.as_ref().is_some_and(|v| !v.same_as(applied));
+    ack.status != first || is_another
 }
 
 /// Who sent an acknowledgement.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dfo_model::{ActionPlan, FindingView, Trend};
 
-use crate::clock::{Clock, Moment, Time};
+use crate::clock::{Clock, Moment, Stamp};
 use crate::decision::{Decisions, Gate, Hold, Name};
 use crate::gates::{self, Standing};
 use crate::ledger::{Action, Closing, Ledger, Origin, Proposal, Reach, Scope};
@@ -152,7 +152,7 @@ impl Planner {
             });
         } else {
             let tags = finding.suppresses_tags.iter().map(|tag| &**tag);
-            let time = moment.time;
+            let time = moment.stamp.time;
             self.suppressions
                 .set(&finding.finding_type, tags, severity, time, &mut notices);
         }
@@ -307,11 +307,11 @@ fn decide(
         value: new,
         action: Action {
             tag: Some(tag.id),
-            at: seen.moment.time,
+            at: seen.moment.stamp,
             severity: seen.facts.severity,
             retries,
         },
-        view: seen.moment.view,
+        window: Some(seen.finding.window_index),
     };
     ledger.open(proposal, deciding.clock.now());
     Ok(plan)
@@ -372,7 +372,7 @@ impl Deciding<'_> {
             None => (of_job, ledger.nodes_resting_since(knob)),
         };
         let other = other.filter(|_| self.settings.scopes_hold_each_other);
-        match own.max(other) {
+        match Stamp::later(own, other) {
             Some(since) => {
                 gates::cooldown(self.windows_since(since), self.responder.cooldown_windows)
             }
@@ -407,8 +407,8 @@ impl Deciding<'_> {
         })
     }
 
-    fn windows_since(&self, then: Time) -> i64 {
-        self.clock.windows_since(then, self.seen.moment.time)
+    fn windows_since(&self, then: Stamp) -> i64 {
+        self.clock.windows_since(then, self.seen.moment.stamp)
     }
 }
 

@@ -114,11 +114,12 @@ impl Planner {
     }
 
     fn put_in_force(&mut self, plan: &ActionPlan, knob: KnobId, reach: Reach, value: &Value) {
-        let view = self.clock.last_view();
         let window = Some(plan.window_index).filter(|w| *w >= 0);
+        let at = window.map_or_else(|| self.clock.present(), |w| self.clock.stamp(w));
+        self.clock.note_action(at);
         let action = Action {
             tag: self.registry.tag(&plan.opportunity_tag).map(|tag| tag.id),
-            at: self.time_of_ack(window, view),
+            at,
             severity: plan.severity,
             retries: 0,
         };
@@ -131,7 +132,7 @@ impl Planner {
             origin: Origin::Global,
             value: value.clone(),
             action,
-            view,
+            window,
         };
         self.ledger.open(proposal, self.clock.now());
         if is_for_all && self.settings.global_plan_clears_node_values {

@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+
+/// Turns findings of a diagnoser into changes of knobs, and says why.
+#[derive(Debug, Parser)]
+#[command(name = "dfo", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Subcommand,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  done, but some records or definitions were bad
+  2  the command line or the environment makes no sense
+  3  something could not be read or written";
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    /// Show what would be changed for saved findings, and why everything else would not.
+    Replay(ReplayArgs),
+    /// Is this a valid file of findings, knobs, plans or acknowledgements?
+    Check(CheckArgs),
+    /// Show knobs: type, range, live value, and what each responds to.
+    Knobs(KnobsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Files of findings: JSON lines, an array or one object, plain or gzip; `-` is standard input.
+    #[arg(required = true, value_name = "FINDINGS")]
+    pub(crate) findings: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) knobs: KnobSources,
+    /// When applications acknowledge: `immediate` (at the plan's window), `never` (and, unless
+    /// --settings says otherwise, under the original's settings: what the original showed), or
+    /// `delay=N` (N windows later).
+    #[arg(long, value_name = "MODE", default_value = "immediate", value_parser = AckMode::parse)]
+    pub(crate) acks: AckMode,
+    /// How to decide where there is more than one good way.
+    #[arg(long, value_name = "WHOSE")]
+    pub(crate) settings: Option<Whose>,
+    /// Show each decision not to act: gate, value against threshold, knob, tag, node.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// For eyes, or one JSON object a line.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+    /// Stop at the first bad record.
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files to check; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the files hold, where it is not to be found out.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<Kind>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KnobsArgs {
+    #[command(flatten)]
+    pub(crate) knobs: KnobSources,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KnobSources {
+    /// A file of registrations, JSON or TOML.
+    #[arg(long = "knobs", value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A pack of knobs to start with; `DFOPTIMIZER_BOOTSTRAP_<NAME>=1` does the same.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bootstrap: Vec<String>,
+}
+
+/// When applications acknowledge in a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AckMode {
+    Immediate,
+    Never,
+    /// That many windows later.
+    Delay(i64),
+}
+
+impl AckMode {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "immediate" => return Ok(AckMode::Immediate),
+            "never" => return Ok(AckMode::Never),
+            _ => {}
+        }
+        let windows = text.strip_prefix("delay=").and_then(|n| n.parse().ok());
+        match windows {
+            Some(windows) if windows >= 0 => Ok(AckMode::Delay(windows)),
+            _ => Err("one of: immediate, never, delay=N (N windows, a whole number)".to_owned()),
+        }
+    }
+}
+
+/// Whose settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Whose {
+    /// Ours: patience ends every wait.
+    Ours,
+    /// The original optimizer's: it waits for ever.
+    Original,
+}
+
+/// For whom the output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    Findings,
+    Knobs,
+    Plans,
+    Acks,
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Findings => "findings",
+            Kind::Knobs => "knobs",
+            Kind::Plans => "plans",
+            Kind::Acks => "acks",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn ack_modes_are_read() {
+        assert_eq!(AckMode::parse("delay=3"), Ok(AckMode::Delay(3)));
+        for wrong in ["delay", "delay=", "delay=-1", "delay=x", "sometimes"] {
+            assert!(AckMode::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

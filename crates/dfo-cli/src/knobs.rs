@@ -1,0 +1,109 @@
+//! `dfo knobs`, and where knobs come from: packs, and files of registrations.
+
+pub(crate) mod file;
+mod table;
+
+use dfo_model::{InvalidVariable, KnobPack, ProblemKind};
+use dfo_planner::{Event, PlanIds, Planner, Settings};
+
+use crate::args::{KnobSources, KnobsArgs};
+use crate::exit::{Exit, Failure};
+use crate::output::Console;
+
+/// `dfo knobs`.
+pub(crate) fn run(
+    args: &KnobsArgs,
+    packs: &[&'static dyn KnobPack],
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(0));
+    let bad = register(&args.knobs, packs, &mut planner, console)?;
+    if planner.knobs().next().is_none() {
+        return Err(Failure::Usage(no_knobs(packs)));
+    }
+    table::write(&planner, console)?;
+    Ok(if bad > 0 { Exit::SomeBad } else { Exit::Done })
+}
+
+/// What to do where there are none.
+pub(crate) fn no_knobs(packs: &[&'static dyn KnobPack]) -> String {
+    let known = names(packs);
+    format!(
+        "no knobs: name a file of them with --knobs FILE, or start with a pack: --bootstrap {known}"
+    )
+}
+
+/// Registers what the sources hold. Says what is wrong with it, and how many things those were.
+pub(crate) fn register(
+    sources: &KnobSources,
+    packs: &[&'static dyn KnobPack],
+    planner: &mut Planner,
+    console: &mut Console,
+) -> Result<u64, Failure> {
+    let mut bad = 0;
+    for pack in bootstrapped(sources, packs)? {
+        let bootstrap = pack
+            .bootstrap(&variable)
+            .map_err(|error: InvalidVariable| Failure::Usage(error.to_string()))?;
+        for note in &bootstrap.notes {
+            console.say(&format!("dfo: {}: {note}", pack.name()));
+        }
+        planner.handle(Event::Registration(&bootstrap.registration));
+    }
+    for path in &sources.files {
+        let file = file::read(path)?;
+        for record in file.records() {
+            for (line, problem) in record.problems() {
+                bad += u64::from(problem.kind == ProblemKind::Wrong);
+                console.say(&format!("{}:{line}: {problem}", file.name()));
+            }
+            for complaint in record.register(planner) {
+                bad += u64::from(complaint.is_refusal);
+                console.say(&format!(
+                    "{}:{}: {}",
+                    file.name(),
+                    complaint.line,
+                    complaint.what
+                ));
+            }
+        }
+    }
+    Ok(bad)
+}
+
+/// The packs to start with: those named, and those that the environment asks for.
+fn bootstrapped(
+    sources: &KnobSources,
+    packs: &[&'static dyn KnobPack],
+) -> Result<Vec<&'static dyn KnobPack>, Failure> {
+    let mut chosen: Vec<&'static dyn KnobPack> = Vec::new();
+    for name in &sources.bootstrap {
+        let Some(pack) = packs.iter().find(|pack| pack.name() == name) else {
+            let known = names(packs);
+            return Err(Failure::Usage(format!(
+                "no pack {name:?}; there is: {known}"
+            )));
+        };
+        chosen.push(*pack);
+    }
+    for pack in packs {
+        let name = format!("DFOPTIMIZER_BOOTSTRAP_{}", pack.name().to_uppercase());
+        let is_named = chosen.iter().any(|p| p.name() == pack.name());
+        if !is_named && variable(&name).as_deref() == Some("1") {
+            chosen.push(*pack);
+        }
+    }
+    Ok(chosen)
+}
+
+fn names(packs: &[&'static dyn KnobPack]) -> String {
+    let names: Vec<&str> = packs.iter().map(|pack| pack.name()).collect();
+    names.join(", ")
+}
+
+/// A variable of the environment. What is not UTF-8 is read as far as it goes, so that it is
+/// complained of rather than passed over.
+fn variable(name: &str) -> Option<String> {
+    let text = std::env::var_os(name)?;
+    Some(text.to_string_lossy().into_owned())
+}

@@ -1,0 +1,167 @@
+//! The line of a field: from a path such as `knobs.readers.range[1]` to where it stands in a text.
+
+use jsonc_parser::common::Ranged;
+use jsonc_parser::{CollectOptions, ParseOptions, ast};
+use toml::de::{DeTable, DeValue};
+
+/// A text whose fields can be found.
+pub(crate) struct Lines {
+    text: String,
+    first_line: u64,
+    root: Spot,
+}
+
+/// A value: where it begins, and what it holds.
+struct Spot {
+    offset: usize,
+    children: Vec<(String, Spot)>,
+}
+
+impl Lines {
+    /// A JSON text that begins on that line of its file.
+    pub(crate) fn of_json(text: &str, first_line: u64) -> Self {
+        // On one line there is nothing to find.
+        let parse = || {
+            jsonc_parser::parse_to_ast(text, &CollectOptions::default(), &ParseOptions::default())
+        };
+        let value = text.contains('\n').then(parse).and_then(Result::ok);
+        let root = value.and_then(|parsed| Some(json_spot(&parsed.value?, 0)));
+        Self::new(text, first_line, root)
+    }
+
+    /// A TOML file.
+    pub(crate) fn of_toml(text: &str) -> Self {
+        let table = DeTable::parse(text).ok();
+        let root = table.map(|table| Spot {
+            offset: 0,
+            children: table_spots(table.get_ref()),
+        });
+        Self::new(text, 1, root)
+    }
+
+    fn new(text: &str, first_line: u64, root: Option<Spot>) -> Self {
+        let nowhere = Spot {
+            offset: 0,
+            children: Vec::new(),
+        };
+        Lines {
+            text: text.to_owned(),
+            first_line,
+            root: root.unwrap_or(nowhere),
+        }
+    }
+
+    /// The line of the field, or of the innermost one around it that is there.
+    pub(crate) fn line_of(&self, path: &str) -> u64 {
+        self.first_line + lines_before(&self.text, self.root.find(path))
+    }
+}
+
+/// How many lines end before the offset.
+pub(crate) fn lines_before(text: &str, offset: usize) -> u64 {
+    let before = text.get(..offset).unwrap_or(text);
+    before.matches('\n').count() as u64
+}
+
+impl Spot {
+    fn find(&self, path: &str) -> usize {
+        // A name may hold dots itself: the longest one that fits is meant.
+        let fitting = self.children.iter().filter_map(|(name, child)| {
+            let rest = path.strip_prefix(name.as_str())?;
+            let ends = rest.is_empty() || rest.starts_with(['.', '[']);
+            ends.then(|| (name.len(), child, rest.strip_prefix('.').unwrap_or(rest)))
+        });
+        match fitting.max_by_key(|(length, ..)| *length) {
+            Some((_, child, rest)) => child.find(rest),
+            None => self.offset,
+        }
+    }
+}
+
+fn json_spot(value: &ast::Value<'_>, offset: usize) -> Spot {
+    let children = match value {
+        ast::Value::Object(object) => {
+            let children = object.properties.iter().map(|property| {
+                let name = property.name.as_str().to_owned();
+                (name, json_spot(&property.value, property.start()))
+            });
+            children.collect()
+        }
+        ast::Value::Array(array) => {
+            let children = array.elements.iter().enumerate();
+            let children =
+                children.map(|(i, value)| (format!("[{i}]"), json_spot(value, value.start())));
+            children.collect()
+        }
+        _ => Vec::new(),
+    };
+    Spot { offset, children }
+}
+
+fn table_spots(table: &DeTable<'_>) -> Vec<(String, Spot)> {
+    let children = table.iter().map(|(name, value)| {
+        let spot = toml_spot(value.get_ref(), name.span().start);
+        (name.get_ref().to_string(), spot)
+    });
+    children.collect()
+}
+
+fn toml_spot(value: &DeValue<'_>, offset: usize) -> Spot {
+    let children = match value {
+        DeValue::Table(table) => table_spots(table),
+        DeValue::Array(array) => {
+            let children = array.iter().enumerate();
+            let children = children.map(|(i, value)| {
+                let spot = toml_spot(value.get_ref(), value.span().start);
+                (format!("[{i}]"), spot)
+            });
+            children.collect()
+        }
+        _ => Vec::new(),
+    };
+    Spot { offset, children }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_in_json() {
+        let text =
+            "{\"knobs\": {\n  \"a\": {\"range\": [1,\n    2]},\n  \"a.b\": {\n    \"type\": 1}}}";
+        let lines = Lines::of_json(text, 10);
+        for (path, line) in [
+            ("", 10),
+            ("knobs", 10),
+            ("knobs.a", 11),
+            ("knobs.a.range[1]", 12),
+            ("knobs.a.missing", 11),
+            ("knobs.a.b.type", 14),
+            ("nothing", 10),
+        ] {
+            assert_eq!(lines.line_of(path), line, "{path}");
+        }
+    }
+
+    #[test]
+    fn fields_are_found_in_toml() {
+        let text = "namespace = \"x\"\n\n[knobs.a]\ndefault = 1\nrange = [\n  1,\n  2]\n[knobs.a.responds_to.t]\nstep = 2\n";
+        let lines = Lines::of_toml(text);
+        for (path, line) in [
+            ("namespace", 1),
+            ("knobs.a", 3),
+            ("knobs.a.default", 4),
+            ("knobs.a.range[1]", 7),
+            ("knobs.a.responds_to.t.step", 9),
+        ] {
+            assert_eq!(lines.line_of(path), line, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_begins_where_it_begins() {
+        assert_eq!(Lines::of_json("{\n oops", 7).line_of("a.b"), 7);
+        assert_eq!(Lines::of_toml("= 3").line_of("a"), 1);
+    }
+}

@@ -1,0 +1,113 @@
+//! Standard output and standard error: buffered, coloured only on a terminal, and no panic when the
+//! reader goes away.
+
+use std::borrow::Cow;
+use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+use crate::exit::{Exit, Failure};
+
+/// The two streams of the command.
+pub(crate) struct Console {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    pub(crate) styles: Styles,
+}
+
+/// The styles of what people read; all plain where there is no terminal or `NO_COLOR` is set.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Styles {
+    pub(crate) knob: Style,
+    pub(crate) good: Style,
+    pub(crate) faint: Style,
+}
+
+impl Styles {
+    fn coloured() -> Self {
+        Styles {
+            knob: Style::new().bold(),
+            good: AnsiColor::Green.on_default(),
+            faint: Style::new().dimmed(),
+        }
+    }
+}
+
+impl Console {
+    pub(crate) fn of_process() -> Self {
+        let stdout = io::stdout();
+        let is_coloured = AutoStream::choice(&stdout) != ColorChoice::Never;
+        let styles = match is_coloured {
+            true => Styles::coloured(),
+            false => Styles::default(),
+        };
+        // A person watching a pipe of findings wants each line when it is decided.
+        let out: Box<dyn Write> = match stdout.is_terminal() {
+            true => Box::new(LineWriter::new(stdout.lock())),
+            false => Box::new(BufWriter::with_capacity(1 << 16, stdout.lock())),
+        };
+        Console {
+            out,
+            err: Box::new(io::stderr()),
+            styles,
+        }
+    }
+
+    /// Standard output.
+    pub(crate) fn out(&mut self) -> &mut dyn Write {
+        &mut self.out
+    }
+
+    /// A line on standard error. Where that cannot be written there is no one to tell.
+    pub(crate) fn say(&mut self, line: &str) {
+        let _ = writeln!(self.err, "{}", plain(line));
+    }
+
+    /// What the parser of the command line has to say: help and version are no error.
+    pub(crate) fn usage(error: &clap::Error) -> Exit {
+        // As above: nobody left to tell.
+        let _ = error.print();
+        match error.use_stderr() {
+            true => Exit::Usage,
+            false => Exit::Done,
+        }
+    }
+
+    /// Ends the command: what is left goes out, and a failure is said.
+    pub(crate) fn finish(mut self, done: Result<Exit, Failure>) -> Exit {
+        let done = done.and_then(|exit| {
+            self.out.flush()?;
+            Ok(exit)
+        });
+        match done {
+            Ok(exit) => exit,
+            // The reader has seen enough: `dfo replay … | head`.
+            Err(Failure::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Err(Failure::Write(error)) => {
+                self.say(&format!("dfo: cannot write: {error}"));
+                Exit::CannotRead
+            }
+            Err(Failure::Usage(what)) => {
+                self.say(&format!("dfo: {what}"));
+                Exit::Usage
+            }
+            Err(Failure::CannotRead(what)) => {
+                self.say(&format!("dfo: {what}"));
+                Exit::CannotRead
+            }
+        }
+    }
+}
+
+/// A text from outside without what a terminal would take for a command.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}

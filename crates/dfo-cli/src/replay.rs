@@ -1,0 +1,214 @@
+//! `dfo replay`: what would be changed for saved findings, and why everything else would not.
+
+mod acks;
+mod json;
+mod report;
+mod text;
+
+use std::path::Path;
+
+use dfo_model::{FindingView, KnobPack};
+use dfo_planner::{Decision, Decisions, Event, Notice, PlanIds, Planner, Settings};
+use dfo_transport::{Content, Records};
+
+use crate::args::{AckMode, Format, ReplayArgs, Whose};
+use crate::exit::{Exit, Failure};
+use crate::input::{self, Complaints, Places};
+use crate::knobs;
+use crate::output::Console;
+use acks::Application;
+use report::{Report, Tally};
+
+/// `dfo replay`.
+pub(crate) fn run(
+    args: &ReplayArgs,
+    packs: &[&'static dyn KnobPack],
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let mut planner = Planner::new(settings(args), PlanIds::from_seed(SEED));
+    let bad_definitions = knobs::register(&args.knobs, packs, &mut planner, console)?;
+    if bad_definitions > 0 && args.strict {
+        console.say("dfo: stopped at a bad definition (--strict)");
+        return Ok(Exit::SomeBad);
+    }
+    if planner.knobs().next().is_none() {
+        console.say(&format!("dfo: {}", knobs::no_knobs(packs)));
+    }
+    let mut replay = Replay {
+        report: match args.format {
+            Format::Text => Box::new(text::Text::new(&planner, console.styles)),
+            Format::Json => Box::new(json::Json::new()),
+        },
+        planner,
+        application: Application::new(args.acks),
+        explain: args.explain,
+        strict: args.strict,
+        tally: Tally::default(),
+        complaints: Complaints::default(),
+        cannot_read: false,
+    };
+    for path in &args.findings {
+        if replay.file(path, console)? == Next::Stop {
+            break;
+        }
+    }
+    replay.finish(bad_definitions, console)
+}
+
+/// Plans of a replay go nowhere: the same input gives the same output, ids included.
+const SEED: u128 = 0;
+
+fn settings(args: &ReplayArgs) -> Settings {
+    let whose = args.settings.unwrap_or(match args.acks {
+        AckMode::Never => Whose::Original,
+        AckMode::Immediate | AckMode::Delay(_) => Whose::Ours,
+    });
+    match whose {
+        Whose::Ours => Settings::default(),
+        Whose::Original => Settings::original(),
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+/// A replay under way.
+struct Replay {
+    planner: Planner,
+    application: Application,
+    report: Box<dyn Report>,
+    explain: bool,
+    strict: bool,
+    tally: Tally,
+    complaints: Complaints,
+    cannot_read: bool,
+}
+
+impl Replay {
+    fn file(&mut self, path: &Path, console: &mut Console) -> Result<Next, Failure> {
+        let mut records = match input::open(path) {
+            Ok(records) => records,
+            Err(error) => {
+                self.cannot_read = true;
+                console.say(&format!("dfo: {error}"));
+                return Ok(Next::GoOn);
+            }
+        };
+        let before = self.tally.findings + self.tally.bad_records;
+        let next = self.records(&mut records, console)?;
+        if next == Next::GoOn && self.tally.findings + self.tally.bad_records == before {
+            console.say(&format!("dfo: {}: no findings in it", records.name()));
+        }
+        Ok(next)
+    }
+
+    fn records(&mut self, records: &mut Records, console: &mut Console) -> Result<Next, Failure> {
+        let mut places = Places::in_file(records.name());
+        loop {
+            let record = match records.next_record() {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(Next::GoOn),
+                Err(error) => {
+                    self.cannot_read = true;
+                    console.say(&format!("dfo: {error}"));
+                    return Ok(Next::GoOn);
+                }
+            };
+            let place = places.enter(&record.place);
+            let wrong = match record.content {
+                Content::Bytes(bytes) => match FindingView::decode(bytes) {
+                    Ok(finding) => self.finding(&finding, console)?,
+                    Err(problem) => Some(problem.to_string()),
+                },
+                Content::TooLarge { bytes, limit } => Some(input::too_large(bytes, limit)),
+            };
+            let Some(what) = wrong else {
+                continue;
+            };
+            self.tally.bad_records += 1;
+            let end = if self.strict {
+                "stopped (--strict)"
+            } else {
+                "record skipped"
+            };
+            let line = || format!("{}: {what}; {end}", places.show(place));
+            if let Some(line) = self.complaints.add(line) {
+                console.say(&line);
+            }
+            if self.strict {
+                return Ok(Next::Stop);
+            }
+        }
+    }
+
+    /// Decides on a finding, and lets the application answer. What is wrong with it, if it cannot
+    /// be used.
+    fn finding(
+        &mut self,
+        finding: &FindingView<'_>,
+        console: &mut Console,
+    ) -> Result<Option<String>, Failure> {
+        for ack in self.application.due(finding.window_index) {
+            let decisions = self.planner.handle(Event::Ack(&ack));
+            self.show(&decisions, finding.window_index, console)?;
+        }
+        let decisions = self.planner.handle(Event::Finding(finding));
+        if let Some(why) = decisions.notices().find_map(invalid) {
+            return Ok(Some(why));
+        }
+        self.tally.findings += 1;
+        self.show(&decisions, finding.window_index, console)?;
+        self.application.receive(&decisions);
+        for ack in self.application.due(finding.window_index) {
+            let decisions = self.planner.handle(Event::Ack(&ack));
+            self.show(&decisions, finding.window_index, console)?;
+        }
+        Ok(None)
+    }
+
+    fn show(
+        &mut self,
+        decisions: &Decisions,
+        window: i64,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        self.tally.count(decisions);
+        let out = console.out();
+        for decision in decisions {
+            match decision {
+                Decision::Plan(plan) => self.report.plan(plan, out)?,
+                Decision::Hold(hold) if self.explain => self.report.hold(hold, out)?,
+                Decision::Notice(notice) if self.explain => {
+                    self.report.notice(notice, window, out)?;
+                }
+                Decision::Hold(_) | Decision::Notice(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, bad_definitions: u64, console: &mut Console) -> Result<Exit, Failure> {
+        if let Some(rest) = self.complaints.rest() {
+            console.say(&rest);
+        }
+        self.tally.unanswered = self.planner.pending().len() as u64;
+        self.report
+            .done(&self.tally, &self.planner, console.out())?;
+        let is_bad = bad_definitions + self.tally.bad_records > 0;
+        Ok(match (self.cannot_read, is_bad) {
+            (true, _) => Exit::CannotRead,
+            (false, true) => Exit::SomeBad,
+            (false, false) => Exit::Done,
+        })
+    }
+}
+
+fn invalid(notice: &Notice) -> Option<String> {
+    match notice {
+        Notice::InvalidFinding { field, why } => Some(format!("{field}: {why}")),
+        _ => None,
+    }
+}

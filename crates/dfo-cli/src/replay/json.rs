@@ -1,0 +1,145 @@
+//! For programs: one JSON object a line.
+//!
+//! Names and fields of the events are the original's (`optimizer.plan`, `optimizer.file.done`); ours
+//! stand beside them: more fields, and the events `optimizer.hold` and `optimizer.notice`. What a
+//! format version has is not taken away or changed; fields and events may be added.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use dfo_model::{ActionPlan, Value};
+use dfo_planner::{Hold, Notice, Planner};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::ser::{CompactFormatter, Compound};
+
+use super::report::{Report, Tally};
+
+const FORMAT_VERSION: u32 = 1;
+/// 9999-12-31T23:59:59Z: no format holds more.
+const LAST_SECOND: u64 = 253_402_300_799;
+const LOGGER: &str = "dfo.replay";
+
+/// Writes JSON lines.
+pub(crate) struct Json {
+    /// The one time to write, where the environment asks for output that can be reproduced.
+    fixed_time: Option<SystemTime>,
+}
+
+/// A JSON object that keeps its order.
+struct InOrder<'a, T>(Vec<(&'a str, T)>);
+
+impl<T: Serialize> Serialize for InOrder<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+/// An event being written: an object whose first fields stand.
+type Line<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
+
+impl Json {
+    pub(crate) fn new() -> Self {
+        let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
+        let seconds: Option<u64> = epoch.and_then(|text| text.trim().parse().ok());
+        let seconds = seconds.filter(|s| *s <= LAST_SECOND);
+        Json {
+            fixed_time: seconds.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s)),
+        }
+    }
+
+    /// Writes an event: what every event has, then its own fields.
+    fn event(
+        &self,
+        name: &str,
+        level: &str,
+        out: &mut dyn Write,
+        fields: impl FnOnce(&mut Line<'_, '_>) -> serde_json::Result<()>,
+    ) -> io::Result<()> {
+        let time = self.fixed_time.unwrap_or_else(SystemTime::now);
+        let timestamp = humantime::format_rfc3339_micros(time).to_string();
+        let mut text = Vec::with_capacity(512);
+        let mut serializer = serde_json::Serializer::new(&mut text);
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("event", name)?;
+        line.serialize_entry("level", level)?;
+        line.serialize_entry("timestamp", &timestamp)?;
+        line.serialize_entry("logger", LOGGER)?;
+        line.serialize_entry("format_version", &FORMAT_VERSION)?;
+        fields(&mut line)?;
+        SerializeMap::end(line)?;
+        text.push(b'\n');
+        out.write_all(&text)
+    }
+}
+
+impl Report for Json {
+    fn plan(&mut self, plan: &ActionPlan, out: &mut dyn Write) -> io::Result<()> {
+        self.event("optimizer.plan", "info", out, |line| {
+            line.serialize_entry("plan_id", &plan.plan_id)?;
+            line.serialize_entry("knob_id", &plan.knob_id)?;
+            line.serialize_entry("old_value", &plan.old_value)?;
+            line.serialize_entry("new_value", &plan.new_value)?;
+            line.serialize_entry("target_function", &plan.target_function)?;
+            line.serialize_entry("rationale", &plan.rationale)?;
+            line.serialize_entry("apply_when", &plan.apply_when)?;
+            line.serialize_entry("finding_type", &plan.finding_type)?;
+            line.serialize_entry("severity", &plan.severity)?;
+            line.serialize_entry("opportunity_tag", &plan.opportunity_tag)?;
+            line.serialize_entry("window_index", &plan.window_index)?;
+            line.serialize_entry("target_nodes", &plan.target_nodes)
+        })
+    }
+
+    fn hold(&mut self, hold: &Hold, out: &mut dyn Write) -> io::Result<()> {
+        self.event("optimizer.hold", "debug", out, |line| {
+            line.serialize_entry("gate", hold.gate.name())?;
+            line.serialize_entry("value", &hold.gate.value())?;
+            line.serialize_entry("threshold", &hold.gate.threshold())?;
+            line.serialize_entry("knob_id", &hold.knob)?;
+            line.serialize_entry("opportunity_tag", &hold.tag)?;
+            line.serialize_entry("node", &hold.node)?;
+            line.serialize_entry("window_index", &hold.window_index)?;
+            line.serialize_entry("reason", &hold.gate.to_string())?;
+            line.serialize_entry("details", &hold.gate)
+        })
+    }
+
+    fn notice(&mut self, notice: &Notice, window: i64, out: &mut dyn Write) -> io::Result<()> {
+        self.event("optimizer.notice", "info", out, |line| {
+            line.serialize_entry("notice", notice.name())?;
+            line.serialize_entry("window_index", &window)?;
+            line.serialize_entry("reason", &notice.to_string())?;
+            line.serialize_entry("details", notice)
+        })
+    }
+
+    fn done(&mut self, tally: &Tally, planner: &Planner, out: &mut dyn Write) -> io::Result<()> {
+        let of_nodes = planner.node_values();
+        let mut node_state: InOrder<'_, InOrder<'_, &Value>> = InOrder(Vec::new());
+        for own in &of_nodes {
+            let node = own.node.unwrap_or_default();
+            match node_state.0.last_mut() {
+                Some((knob, nodes)) if *knob == own.knob => nodes.0.push((node, own.value)),
+                _ => node_state
+                    .0
+                    .push((own.knob, InOrder(vec![(node, own.value)]))),
+            }
+        }
+        let knob_state = InOrder(planner.job_values().map(|v| (v.knob, v.value)).collect());
+        self.event("optimizer.file.done", "info", out, |line| {
+            line.serialize_entry("findings", &tally.findings)?;
+            line.serialize_entry("plan_count", &tally.plans)?;
+            line.serialize_entry("knob_state", &knob_state)?;
+            line.serialize_entry("node_state", &node_state)?;
+            line.serialize_entry("holds", &InOrder(tally.holds().collect()))?;
+            line.serialize_entry("notices", &tally.notices)?;
+            line.serialize_entry("open_plans", &tally.unanswered)?;
+            line.serialize_entry("bad_records", &tally.bad_records)
+        })
+    }
+}
