@@ -28,6 +28,7 @@ mod output;
 mod replay;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -56,16 +57,26 @@ impl Command {
         self
     }
 
-    /// Runs with the arguments, the environment and the streams of this process.
+    /// Runs with the arguments and the streams of this process.
     pub fn run(self) -> ExitCode {
-        self.run_with(std::env::args_os(), Console::of_process())
+        self.run_on(std::env::args_os(), Console::of_process())
             .into()
     }
 
-    fn run_with(self, args: impl IntoIterator<Item = OsString>, mut console: Console) -> Exit {
+    /// Runs with other arguments (the first is the command's own name) and streams, without colour.
+    pub fn run_with(
+        self,
+        args: impl IntoIterator<Item = OsString>,
+        out: impl Write + 'static,
+        err: impl Write + 'static,
+    ) -> Exit {
+        self.run_on(args, Console::plain(Box::new(out), Box::new(err)))
+    }
+
+    fn run_on(self, args: impl IntoIterator<Item = OsString>, mut console: Console) -> Exit {
         let cli = match Cli::try_parse_from(args) {
             Ok(cli) => cli,
-            Err(error) => return Console::usage(&error),
+            Err(error) => return console.usage(&error),
         };
         let done = match &cli.command {
             Subcommand::Replay(args) => replay::run(args, &self.packs, &mut console),

@@ -14,6 +14,7 @@ pub(crate) struct Console {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     pub(crate) styles: Styles,
+    is_coloured: bool,
 }
 
 /// The styles of what people read; all plain where there is no terminal or `NO_COLOR` is set.
@@ -51,6 +52,18 @@ impl Console {
             out,
             err: Box::new(io::stderr()),
             styles,
+            is_coloured,
+        }
+    }
+
+    /// Other streams, without colour.
+    pub(crate) fn plain(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+        let styles = Styles::default();
+        Console {
+            out,
+            err,
+            styles,
+            is_coloured: false,
         }
     }
 
@@ -65,13 +78,19 @@ impl Console {
     }
 
     /// What the parser of the command line has to say: help and version are no error.
-    pub(crate) fn usage(error: &clap::Error) -> Exit {
-        // As above: nobody left to tell.
-        let _ = error.print();
-        match error.use_stderr() {
-            true => Exit::Usage,
-            false => Exit::Done,
+    pub(crate) fn usage(mut self, error: &clap::Error) -> Exit {
+        let text = error.render();
+        let text = match self.is_coloured {
+            true => text.ansi().to_string(),
+            false => text.to_string(),
+        };
+        if error.use_stderr() {
+            // Where that cannot be written there is no one to tell.
+            let _ = write!(self.err, "{text}");
+            return Exit::Usage;
         }
+        let written = write!(self.out, "{text}");
+        self.finish(written.map(|()| Exit::Done).map_err(Failure::Write))
     }
 
     /// Ends the command: what is left goes out, and a failure is said.

@@ -12,9 +12,14 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-/// A point in the common time, in windows. Wide enough that no window index, however absurd, and no
-/// number of restarts can exhaust it.
-pub(crate) type Time = i128;
+/// A point in the common time, in windows.
+pub(crate) type Time = i64;
+
+/// Time moves on by so many windows at once, at the most, so that absurd windows cannot exhaust it.
+const LONGEST_STEP: i128 = 1 << 32;
+
+/// Applications may be ahead of the findings, which take their time; but not by more than this.
+const FARTHEST_AHEAD: Time = 1_000;
 
 /// Views beyond so many share one axis: names come from outside.
 const MOST_VIEWS: usize = 64;
@@ -39,14 +44,14 @@ pub(crate) struct Moment {
     pub(crate) new_run_after: Option<i64>,
 }
 
-/// One axis.
+/// One axis. Offsets are wide: the difference of two windows need not fit 64 bits.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
     newest: i64,
     /// What is added to a window to get its place on the axis. Changes when a run starts.
-    run_offset: Time,
+    run_offset: i128,
     /// What is added to a window to get the common time.
-    time_offset: Time,
+    time_offset: i128,
     /// The latest place on the axis that anything was stamped with.
     horizon: Time,
 }
@@ -65,11 +70,11 @@ pub(crate) struct Clock {
 
 impl Stamp {
     /// So many windows later, or earlier.
-    pub(crate) fn shifted(self, windows: Time) -> Self {
+    pub(crate) fn shifted(self, windows: i64) -> Self {
         Stamp {
             view: self.view,
-            on_axis: self.on_axis + windows,
-            time: self.time + windows,
+            on_axis: self.on_axis.saturating_add(windows),
+            time: self.time.saturating_add(windows),
         }
     }
 
@@ -107,7 +112,7 @@ impl Clock {
         let axis = self.axes.get(usize::from(self.last_view.0));
         Stamp {
             view: self.last_view,
-            on_axis: axis.map_or(0, |axis| Time::from(axis.newest) + axis.run_offset),
+            on_axis: axis.map_or(0, |axis| at(axis.newest, axis.run_offset)),
             time: self.now(),
         }
     }
@@ -117,17 +122,30 @@ impl Clock {
         self.stamp_on(self.last_view, window)
     }
 
+    /// A stamp that an application or another optimizer has given, as far as it can be believed: one
+    /// that is missing, or lies absurdly far ahead of the findings, is the present.
+    pub(crate) fn plausible(&self, stamp: Option<Stamp>) -> Stamp {
+        let is_absurd = |stamp: &Stamp| {
+            let ahead = stamp.time.saturating_sub(self.now());
+            self.tolerance.is_some() && ahead > FARTHEST_AHEAD
+        };
+        match stamp {
+            Some(stamp) if !is_absurd(&stamp) => stamp,
+            _ => self.present(),
+        }
+    }
+
     /// How many windows ago something was. What was before this run counts as at its start.
     pub(crate) fn windows_since(&self, then: Stamp, now: Stamp) -> i64 {
         if then.view == now.view && then.time >= self.run_start {
-            return windows(now.on_axis - then.on_axis);
+            return now.on_axis.saturating_sub(then.on_axis);
         }
         self.waited_since(then.time, now.time)
     }
 
     /// The same in the common time.
     pub(crate) fn waited_since(&self, then: Time, now: Time) -> i64 {
-        windows(now - then.max(self.run_start))
+        now.saturating_sub(then.max(self.run_start))
     }
 
     /// Takes note of when an action took place: a new run starts after all of them.
@@ -142,28 +160,33 @@ impl Clock {
     pub(crate) fn observe(&mut self, view: &str, window: i64) -> Moment {
         let view = self.view_named(view, window);
         self.last_view = view;
-        let now = self.now.unwrap_or(Time::from(window));
-        let is_behind = |window: Time, of: Time| {
-            let tolerance = self.tolerance.map(Time::from);
-            tolerance.is_some_and(|tolerance| window < of - tolerance)
-        };
+        let tolerance = self.tolerance.map(i128::from);
+        let is_behind = |window: i128, of: i128| tolerance.is_some_and(|t| window < of - t);
+        let is_absurd = |step: i128| tolerance.is_some() && step > LONGEST_STEP;
         let axis = &mut self.axes[usize::from(view.0)];
-        let (this, newest) = (Time::from(window), Time::from(axis.newest));
+        let (this, newest) = (i128::from(window), i128::from(axis.newest));
+        // What an application has told of before the first finding is no later than it.
+        let first = || (this + axis.time_offset).max(self.horizon.into());
+        let now = self.now.map_or_else(first, i128::from);
 
         let mut new_run_after = None;
         if is_behind(this, newest) {
             new_run_after = Some(axis.newest);
-            self.run_start = now.max(self.horizon);
-            axis.time_offset = self.run_start - this;
-            axis.run_offset = (newest + axis.run_offset).max(axis.horizon) - this;
+            let start = now.max(self.horizon.into());
+            self.run_start = narrow(start);
+            axis.run_offset = (newest + axis.run_offset).max(axis.horizon.into()) - this;
+            axis.time_offset = start - this;
             axis.newest = window;
-        } else if window >= axis.newest && is_behind(this + axis.time_offset, now) {
+        } else if is_absurd(this - newest) || is_absurd(this + axis.time_offset - now) {
+            axis.run_offset = newest + axis.run_offset + LONGEST_STEP - this;
+            axis.time_offset = now + LONGEST_STEP - this;
+        } else if this >= newest && is_behind(this + axis.time_offset, now) {
             // This axis is slower than another, or was first seen late: its present is now.
             axis.time_offset = now - this;
         }
         axis.newest = axis.newest.max(window);
         let stamp = self.stamp_on(view, window);
-        self.now = Some(now.max(stamp.time));
+        self.now = Some(self.now.map_or(stamp.time, |now| now.max(stamp.time)));
         Moment {
             stamp,
             new_run_after,
@@ -175,8 +198,8 @@ impl Clock {
         let (run_offset, time_offset) = axis.map_or((0, 0), |a| (a.run_offset, a.time_offset));
         Stamp {
             view,
-            on_axis: Time::from(window) + run_offset,
-            time: Time::from(window) + time_offset,
+            on_axis: at(window, run_offset),
+            time: at(window, time_offset),
         }
     }
 
@@ -189,11 +212,18 @@ impl Clock {
         let next = u8::try_from(self.axes.len().min(MOST_VIEWS - 1));
         let view = View(next.unwrap_or_default());
         if self.axes.len() < MOST_VIEWS {
+            // The very first window is taken as it is, unless it leaves no room to move on.
+            let is_absurd = self.tolerance.is_some() && i128::from(window).abs() > LONGEST_STEP;
+            let offset = if is_absurd && self.now.is_none() {
+                -i128::from(window)
+            } else {
+                0
+            };
             self.views.insert(name.into(), view);
             self.axes.push(Axis {
                 newest: window,
-                run_offset: 0,
-                time_offset: 0,
+                run_offset: offset,
+                time_offset: offset,
                 horizon: Time::MIN,
             });
         }
@@ -201,8 +231,12 @@ impl Clock {
     }
 }
 
-fn windows(difference: Time) -> i64 {
-    let bounded = difference.clamp(Time::from(i64::MIN), Time::from(i64::MAX));
+fn at(window: i64, offset: i128) -> Time {
+    narrow(i128::from(window) + offset)
+}
+
+fn narrow(time: i128) -> Time {
+    let bounded = time.clamp(i64::MIN.into(), i64::MAX.into());
     // It has just been held within 64 bits.
     i64::try_from(bounded).unwrap_or_default()
 }
@@ -223,8 +257,8 @@ mod tests {
     fn while_nothing_restarts_time_is_the_window() {
         let mut c = clock();
         for window in [5, 6, 9, 7, 12, 2, 13] {
-            assert_eq!(time(&mut c, "window", window), Time::from(window));
-            assert_eq!(time(&mut c, "epoch", window), Time::from(window));
+            assert_eq!(time(&mut c, "window", window), window);
+            assert_eq!(time(&mut c, "epoch", window), window);
         }
         assert_eq!(c.now(), 13);
     }
@@ -282,8 +316,10 @@ mod tests {
     #[test]
     fn absurd_windows_do_not_stop_the_clock() {
         let mut c = clock();
-        c.observe("window", i64::MAX);
-        c.observe("window", i64::MIN);
+        for _ in 0..1_000 {
+            c.observe("window", i64::MAX);
+            c.observe("window", i64::MIN);
+        }
         let action = c.observe("window", 0).stamp;
         let later = c.observe("window", 3).stamp;
         assert_eq!(c.windows_since(action, later), 3);

@@ -65,6 +65,8 @@ pub enum Gate {
     NoKnobs,
     /// The severity is falling: the last action is working.
     Trend,
+    /// The finding names no tag.
+    NoTags,
     /// A global finding suppresses the tag.
     Suppressed {
         /// The type of the strongest global finding that does.
@@ -131,10 +133,11 @@ pub enum Gate {
 
 impl Gate {
     /// The names of all gates, in the order of asking.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "weak_suppression",
         "no_knobs",
         "trend",
+        "no_tags",
         "suppressed",
         "no_response",
         "pending",
@@ -156,6 +159,7 @@ impl Gate {
         match self {
             Gate::NoKnobs
             | Gate::Trend
+            | Gate::NoTags
             | Gate::NoResponse
             | Gate::Pending { .. }
             | Gate::NoRoom { .. } => None,
@@ -177,6 +181,7 @@ impl Gate {
         match self {
             Gate::NoKnobs
             | Gate::Trend
+            | Gate::NoTags
             | Gate::NoResponse
             | Gate::Pending { .. }
             | Gate::NoChange { .. } => None,
@@ -199,15 +204,16 @@ impl Gate {
             Gate::WeakSuppression { .. } => 0,
             Gate::NoKnobs => 1,
             Gate::Trend => 2,
-            Gate::Suppressed { .. } => 3,
-            Gate::NoResponse => 4,
-            Gate::Pending { .. } => 5,
-            Gate::Severity { .. } => 6,
-            Gate::Persistence { .. } => 7,
-            Gate::Cooldown { .. } => 8,
-            Gate::Ineffective { .. } => 9,
-            Gate::NoChange { .. } => 10,
-            Gate::NoRoom { .. } => 11,
+            Gate::NoTags => 3,
+            Gate::Suppressed { .. } => 4,
+            Gate::NoResponse => 5,
+            Gate::Pending { .. } => 6,
+            Gate::Severity { .. } => 7,
+            Gate::Persistence { .. } => 8,
+            Gate::Cooldown { .. } => 9,
+            Gate::Ineffective { .. } => 10,
+            Gate::NoChange { .. } => 11,
+            Gate::NoRoom { .. } => 12,
         }
     }
 }
@@ -227,6 +233,7 @@ impl fmt::Display for Gate {
             ),
             Gate::NoKnobs => f.write_str("no knobs registered"),
             Gate::Trend => f.write_str("improving: the last action is working"),
+            Gate::NoTags => f.write_str("the finding names no opportunity tag"),
             Gate::Suppressed {
                 by,
                 value,
@@ -247,10 +254,8 @@ impl fmt::Display for Gate {
                 write!(f, "persistence {value}, needs at least {threshold}")
             }
             Gate::Cooldown { value, threshold } => {
-                write!(
-                    f,
-                    "{value} windows since the last action, rests {threshold}"
-                )
+                let since = windows(*value);
+                write!(f, "{since} since the last action, rests {threshold}")
             }
             Gate::Ineffective {
                 value,
@@ -259,10 +264,12 @@ impl fmt::Display for Gate {
                 windows_waited,
                 patience,
             } => {
+                let (fell, needed) = (value * 100.0, threshold * 100.0);
                 write!(
                     f,
-                    "severity fell by {value:.3} of {severity_then:.3}, needs {threshold}; \
-                     {windows_waited} windows since"
+                    "severity fell by {fell:.1} % from {severity_then:.3}, needs {needed:.1} %; \
+                     {} since",
+                    windows(*windows_waited)
                 )?;
                 match patience {
                     Some(patience) => write!(f, ", tries again after {patience}"),
@@ -271,9 +278,20 @@ impl fmt::Display for Gate {
             }
             Gate::NoChange { value } => write!(f, "stays at {value}"),
             Gate::NoRoom { threshold } => {
-                write!(f, "{threshold} nodes are remembered, all with open plans")
+                write!(
+                    f,
+                    "no room for another node: all {threshold} have open plans"
+                )
             }
         }
+    }
+}
+
+/// `1 window`, `2 windows`.
+pub(crate) fn windows(n: i64) -> String {
+    match n {
+        1 => "1 window".to_owned(),
+        _ => format!("{n} windows"),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::clock::{Clock, Stamp, Time};
 use crate::decision::Name;
 use crate::nodes::{NodeId, Nodes};
 use crate::notice::Notice;
-use crate::registry::{KnobId, TagId};
+use crate::registry::KnobId;
 use crate::settings::Patience;
 
 /// Whose value: the whole job's, or one node's.
@@ -29,23 +29,30 @@ pub(crate) enum Scope {
     Node(NodeId),
 }
 
-/// What is known of a knob in one scope.
+/// What is known of a knob in one scope: what every finding asks, and the rest apart from it, so
+/// that many accounts take little memory to look through.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
-    /// The value in force; `None` for a node without a value of its own.
-    value: Option<Value>,
     /// Our own plan that awaits its acknowledgement.
     pending: Option<Name>,
     /// When the knob's cooldown began.
     pub(crate) resting_since: Option<Stamp>,
+    standing: Box<Standing>,
+}
+
+/// What an account is asked for once its knob may act.
+#[derive(Debug, Default)]
+struct Standing {
+    /// The value in force; `None` for a node without a value of its own.
+    value: Option<Value>,
     /// The last action for each tag, the latest last.
     actions: Vec<Action>,
 }
 
 /// An action that was applied.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Action {
-    pub(crate) tag: Option<TagId>,
+    pub(crate) tag: Name,
     pub(crate) at: Stamp,
     /// The severity at which it was made.
     pub(crate) severity: f64,
@@ -56,16 +63,14 @@ pub(crate) struct Action {
 /// Tags can be renamed without end; more actions than this are not remembered of one account.
 const MOST_ACTIONS: usize = 32;
 
-/// A knob's accounts, all scopes together.
-#[derive(Debug)]
-struct KnobAccounts {
-    job: Account,
-    /// The nodes with an account.
-    nodes: BTreeSet<NodeId>,
-    /// Those of them with a pending plan.
-    pending_nodes: BTreeSet<NodeId>,
-    /// When the latest cooldown of a node began.
-    nodes_resting_since: Option<Stamp>,
+/// The nodes that have an account for a knob.
+#[derive(Debug, Default)]
+struct KnobNodes {
+    all: BTreeSet<NodeId>,
+    /// Those with a pending plan.
+    pending: BTreeSet<NodeId>,
+    /// When the latest of their cooldowns began.
+    resting_since: Option<Stamp>,
 }
 
 /// A plan that awaits its acknowledgement.
@@ -115,7 +120,9 @@ pub(crate) struct Proposal {
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    knobs: Vec<KnobAccounts>,
+    /// The job-wide accounts, by knob. Apart from the next, which few findings need.
+    job_accounts: Vec<Account>,
+    knob_nodes: Vec<KnobNodes>,
     node_accounts: HashMap<(KnobId, NodeId), Account, FixedState>,
     pub(crate) nodes: Nodes,
     open: HashMap<Name, OpenPlan, FixedState>,
@@ -149,29 +156,31 @@ impl Account {
     }
 
     /// The last action for a tag.
-    pub(crate) fn last_action_for(&self, tag: TagId) -> Option<&Action> {
-        self.actions.iter().rev().find(|a| a.tag == Some(tag))
+    pub(crate) fn last_action_for(&self, tag: &Name) -> Option<&Action> {
+        self.standing.actions.iter().rev().find(|a| a.tag == *tag)
     }
 
     /// The last action for any tag.
     pub(crate) fn last_action(&self) -> Option<&Action> {
-        self.actions.last()
+        self.standing.actions.last()
     }
 
     fn record(&mut self, action: Action) {
         self.resting_since = Some(action.at);
-        self.actions.retain(|a| a.tag != action.tag);
-        if self.actions.len() == MOST_ACTIONS {
-            self.actions.remove(0);
+        let actions = &mut self.standing.actions;
+        actions.retain(|a| a.tag != action.tag);
+        if actions.len() == MOST_ACTIONS {
+            actions.remove(0);
         }
-        self.actions.push(action);
+        actions.push(action);
     }
 }
 
 impl Ledger {
     pub(crate) fn new(nodes_remembered: usize) -> Self {
         Ledger {
-            knobs: Vec::new(),
+            job_accounts: Vec::new(),
+            knob_nodes: Vec::new(),
             node_accounts: HashMap::default(),
             nodes: Nodes::new(nodes_remembered),
             open: HashMap::default(),
@@ -183,23 +192,18 @@ impl Ledger {
 
     /// Opens the accounts of a knob that was registered for the first time.
     pub(crate) fn add_knob(&mut self, value: Value) {
-        self.knobs.push(KnobAccounts {
-            job: Account {
-                value: Some(value),
-                ..Account::default()
-            },
-            nodes: BTreeSet::new(),
-            pending_nodes: BTreeSet::new(),
-            nodes_resting_since: None,
-        });
+        let mut account = Account::default();
+        account.standing.value = Some(value);
+        self.job_accounts.push(account);
+        self.knob_nodes.push(KnobNodes::default());
     }
 
     pub(crate) fn knows(&self, knob: KnobId) -> bool {
-        knob.index() < self.knobs.len()
+        knob.index() < self.job_accounts.len()
     }
 
     pub(crate) fn job_account(&self, knob: KnobId) -> &Account {
-        &self.knobs[knob.index()].job
+        &self.job_accounts[knob.index()]
     }
 
     pub(crate) fn node_account(&self, knob: KnobId, node: NodeId) -> Option<&Account> {
@@ -210,12 +214,16 @@ impl Ledger {
     pub(crate) fn job_value(&self, knob: KnobId) -> &Value {
         // Set when the account is opened, and never taken away.
         const UNSET: &Value = &Value::Bool(false);
-        self.job_account(knob).value.as_ref().unwrap_or(UNSET)
+        self.job_account(knob)
+            .standing
+            .value
+            .as_ref()
+            .unwrap_or(UNSET)
     }
 
     /// The value of its own that a node has.
     pub(crate) fn node_value(&self, knob: KnobId, node: NodeId) -> Option<&Value> {
-        self.node_account(knob, node)?.value.as_ref()
+        self.node_account(knob, node)?.standing.value.as_ref()
     }
 
     /// The value in force in a scope.
@@ -228,12 +236,12 @@ impl Ledger {
     }
 
     pub(crate) fn set_job_value(&mut self, knob: KnobId, value: Value) {
-        self.knobs[knob.index()].job.value = Some(value);
+        self.job_accounts[knob.index()].standing.value = Some(value);
     }
 
     /// The nodes that have a value of their own.
     pub(crate) fn nodes_with_value(&self, knob: KnobId) -> Vec<NodeId> {
-        let nodes = self.knobs[knob.index()].nodes.iter().copied();
+        let nodes = self.knob_nodes[knob.index()].all.iter().copied();
         nodes
             .filter(|n| self.node_value(knob, *n).is_some())
             .collect()
@@ -241,13 +249,13 @@ impl Ledger {
 
     /// A pending plan for some node.
     pub(crate) fn pending_for_a_node(&self, knob: KnobId) -> Option<(NodeId, &Name)> {
-        let node = *self.knobs[knob.index()].pending_nodes.first()?;
+        let node = *self.knob_nodes[knob.index()].pending.first()?;
         Some((node, self.node_account(knob, node)?.pending()?))
     }
 
     /// When the latest cooldown of any node began.
     pub(crate) fn nodes_resting_since(&self, knob: KnobId) -> Option<Stamp> {
-        self.knobs[knob.index()].nodes_resting_since
+        self.knob_nodes[knob.index()].resting_since
     }
 
     /// Remembers a node. `None` if there is no room for it.
@@ -256,7 +264,7 @@ impl Ledger {
         if let Some(forgotten) = forgotten {
             for knob in forgotten.knobs {
                 self.node_accounts.remove(&(knob, forgotten.id));
-                self.knobs[knob.index()].nodes.remove(&forgotten.id);
+                self.knob_nodes[knob.index()].all.remove(&forgotten.id);
             }
             notices.push(Notice::NodeForgotten {
                 node: forgotten.name,
@@ -276,11 +284,11 @@ impl Ledger {
         let in_force = self.job_value(knob).clone();
         for node in self.nodes_with_value(knob) {
             let account = self.account_mut(knob, Scope::Node(node));
-            let Some(value) = account.value.take() else {
+            let Some(value) = account.standing.value.take() else {
                 continue;
             };
-            account.value = kind.fit(&value);
-            if account.value.is_none() {
+            account.standing.value = kind.fit(&value);
+            if account.standing.value.is_none() {
                 notices.push(Notice::ValueRefused {
                     knob: Arc::clone(name),
                     node: Some(Arc::clone(self.nodes.name(node))),
@@ -308,11 +316,11 @@ impl Ledger {
                 self.nodes.keep(node);
             }
             let account = self.account_mut(knob, scope);
-            before.push((scope, account.value.replace(value.clone())));
+            before.push((scope, account.standing.value.replace(value.clone())));
             if origin == Origin::Ours {
                 account.pending = Some(Arc::clone(&id));
                 if let Scope::Node(node) = scope {
-                    self.knobs[knob.index()].pending_nodes.insert(node);
+                    self.knob_nodes[knob.index()].pending.insert(node);
                 }
             }
         }
@@ -336,7 +344,11 @@ impl Ledger {
     /// Takes away the nodes' own values; they come back should the plan come to nothing.
     pub(crate) fn clear_node_values(&mut self, knob: KnobId, plan_id: &str) {
         for node in self.nodes_with_value(knob) {
-            let value = self.account_mut(knob, Scope::Node(node)).value.take();
+            let value = self
+                .account_mut(knob, Scope::Node(node))
+                .standing
+                .value
+                .take();
             if let Some(plan) = self.open.get_mut(plan_id) {
                 self.nodes.keep(node);
                 plan.before.push((Scope::Node(node), value));
@@ -385,8 +397,12 @@ impl Ledger {
             return;
         };
         for scope in plan.reach.scopes() {
-            self.account_mut(plan.knob, scope).value = Some(value.clone());
-            self.rest(plan.knob, scope, Action { at, ..plan.action });
+            self.account_mut(plan.knob, scope).standing.value = Some(value.clone());
+            let action = Action {
+                at,
+                ..plan.action.clone()
+            };
+            self.rest(plan.knob, scope, action);
         }
     }
 
@@ -417,7 +433,7 @@ impl Ledger {
             // The knob may have another type by now.
             let fitting = value.as_ref().and_then(|v| kind.fit(v));
             if (is_the_plans || was_cleared) && (fitting.is_some() || *scope != Scope::Job) {
-                self.account_mut(plan.knob, *scope).value = fitting;
+                self.account_mut(plan.knob, *scope).standing.value = fitting;
             }
         }
         Some(plan)
@@ -432,9 +448,9 @@ impl Ledger {
     }
 
     /// Lets the knob rest from a global plan's action on.
-    pub(crate) fn rest_from(&mut self, knob: KnobId, reach: &Reach, action: Action) {
+    pub(crate) fn rest_from(&mut self, knob: KnobId, reach: &Reach, action: &Action) {
         for scope in reach.scopes() {
-            self.rest(knob, scope, action);
+            self.rest(knob, scope, action.clone());
         }
     }
 
@@ -479,7 +495,7 @@ impl Ledger {
             if account.pending.as_ref() == Some(&plan.id) {
                 account.pending = None;
                 if let Scope::Node(node) = scope {
-                    self.knobs[plan.knob.index()].pending_nodes.remove(&node);
+                    self.knob_nodes[plan.knob.index()].pending.remove(&node);
                 }
             }
         }
@@ -495,23 +511,22 @@ impl Ledger {
     }
 
     fn rest(&mut self, knob: KnobId, scope: Scope, action: Action) {
-        self.account_mut(knob, scope).record(action);
         self.note_node_rest(knob, scope, action.at);
+        self.account_mut(knob, scope).record(action);
     }
 
     fn note_node_rest(&mut self, knob: KnobId, scope: Scope, at: Stamp) {
         if let Scope::Node(_) = scope {
-            let latest = &mut self.knobs[knob.index()].nodes_resting_since;
+            let latest = &mut self.knob_nodes[knob.index()].resting_since;
             *latest = Stamp::later(*latest, Some(at));
         }
     }
 
     fn account_mut(&mut self, knob: KnobId, scope: Scope) -> &mut Account {
-        let accounts = &mut self.knobs[knob.index()];
         match scope {
-            Scope::Job => &mut accounts.job,
+            Scope::Job => &mut self.job_accounts[knob.index()],
             Scope::Node(node) => {
-                if accounts.nodes.insert(node) {
+                if self.knob_nodes[knob.index()].all.insert(node) {
                     self.nodes.add_knob(node, knob);
                 }
                 self.node_accounts.entry((knob, node)).or_default()

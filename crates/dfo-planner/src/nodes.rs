@@ -1,9 +1,16 @@
 //! The nodes that something is remembered of, the least recently seen first to go.
+//!
+//! Being seen only writes a number. The queue of those to go is put in order when one has to go: an
+//! entry whose node was seen since goes back to its place.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use dfo_model::node_names_match;
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 
 use crate::decision::Name;
 use crate::registry::KnobId;
@@ -19,12 +26,9 @@ struct Node {
     open_plans: u32,
     /// The knobs that have an account for it.
     knobs: Vec<KnobId>,
-    /// The neighbours in the order of being seen; [`NONE`] at the ends.
-    older: u32,
-    newer: u32,
+    /// When it was seen last, as a count of all sightings.
+    seen: u64,
 }
-
-const NONE: u32 = u32::MAX;
 
 /// A node that had to make room: its name, and the knobs that have an account for it.
 pub(crate) struct Forgotten {
@@ -36,11 +40,17 @@ pub(crate) struct Forgotten {
 #[derive(Debug)]
 pub(crate) struct Nodes {
     capacity: usize,
-    ids: HashMap<Name, NodeId, FixedState>,
+    /// The node that the planner runs on: its short and its long name mean one node.
+    own: Option<String>,
+    /// The numbers, found by name. Only numbers, so that the table stays small: with many nodes,
+    /// looking one up costs what it takes to fetch memory.
+    ids: HashTable<NodeId>,
+    hasher: FixedState,
     slots: Vec<Node>,
     free: Vec<NodeId>,
-    oldest: u32,
-    newest: u32,
+    /// One entry a node, by when it was seen at the time of entering.
+    to_go: BinaryHeap<Reverse<(u64, NodeId)>>,
+    sightings: u64,
     /// How many have open plans.
     kept: usize,
 }
@@ -48,12 +58,15 @@ pub(crate) struct Nodes {
 impl Nodes {
     pub(crate) fn new(capacity: usize) -> Self {
         Nodes {
-            capacity: capacity.min(NONE as usize),
-            ids: HashMap::default(),
+            // Numbers of nodes have 32 bits.
+            capacity: capacity.min(u32::MAX as usize),
+            own: None,
+            ids: HashTable::new(),
+            hasher: FixedState::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            oldest: NONE,
-            newest: NONE,
+            to_go: BinaryHeap::new(),
+            sightings: 0,
             kept: 0,
         }
     }
@@ -62,8 +75,19 @@ impl Nodes {
         self.ids.len()
     }
 
+    pub(crate) fn set_own(&mut self, name: String) {
+        self.own = Some(name);
+    }
+
+    /// The name of the planner's own node; empty if it was not told.
+    pub(crate) fn own(&self) -> &str {
+        self.own.as_deref().unwrap_or_default()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<NodeId> {
-        self.ids.get(name).copied()
+        let name = self.usual(name);
+        let is_it = |id: &NodeId| *self.slots[id.0 as usize].name == *name;
+        self.ids.find(self.hasher.hash_one(name), is_it).copied()
     }
 
     pub(crate) fn name(&self, id: NodeId) -> &Name {
@@ -72,10 +96,8 @@ impl Nodes {
 
     /// Takes note that a node was heard of just now.
     pub(crate) fn touch(&mut self, id: NodeId) {
-        if self.newest != id.0 {
-            self.unlink(id.0);
-            self.link_newest(id.0);
-        }
+        self.sightings += 1;
+        self.slots[id.0 as usize].seen = self.sightings;
     }
 
     /// The number of a node, remembering it if it is new. `None` if there is no room, because every
@@ -90,7 +112,15 @@ impl Nodes {
         } else {
             Some(self.forget_oldest()?)
         };
-        Some((self.insert(name.into()), forgotten))
+        let name = self.usual(name).to_owned();
+        Some((self.insert(&name), forgotten))
+    }
+
+    fn usual<'n>(&'n self, name: &'n str) -> &'n str {
+        match &self.own {
+            Some(own) if node_names_match(own, name) => own,
+            _ => name,
+        }
     }
 
     pub(crate) fn add_knob(&mut self, id: NodeId, knob: KnobId) {
@@ -110,72 +140,52 @@ impl Nodes {
         *open = open.saturating_sub(1);
     }
 
-    fn insert(&mut self, name: Name) -> NodeId {
+    fn insert(&mut self, name: &str) -> NodeId {
+        self.sightings += 1;
         let node = Node {
-            name: Arc::clone(&name),
+            name: name.into(),
             open_plans: 0,
             knobs: Vec::new(),
-            older: NONE,
-            newer: NONE,
+            seen: self.sightings,
         };
         let id = if let Some(id) = self.free.pop() {
             self.slots[id.0 as usize] = node;
             id
         } else {
             self.slots.push(node);
-            // The capacity is below `NONE`, so that every index fits.
-            NodeId(u32::try_from(self.slots.len() - 1).unwrap_or(NONE))
+            // The capacity is such that every index fits.
+            NodeId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         };
-        self.ids.insert(name, id);
-        self.link_newest(id.0);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let hash_of = |id: &NodeId| hasher.hash_one(&*slots[id.0 as usize].name);
+        self.ids.insert_unique(hasher.hash_one(name), id, hash_of);
+        self.to_go.push(Reverse((self.sightings, id)));
         id
     }
 
-    /// Nodes with open plans are passed over, and count as seen just now, so that the next search
-    /// does not pass over them again.
+    /// A node with an open plan counts as seen just now, so that the next search does not meet it
+    /// again.
     fn forget_oldest(&mut self) -> Option<Forgotten> {
         while self.kept < self.ids.len() {
-            let id = NodeId(self.oldest);
-            let node = self.slots.get_mut(id.0 as usize)?;
-            if node.open_plans > 0 {
+            let Reverse((seen_then, id)) = self.to_go.pop()?;
+            if self.slots[id.0 as usize].open_plans > 0 {
                 self.touch(id);
+            }
+            let node = &mut self.slots[id.0 as usize];
+            if node.seen > seen_then {
+                self.to_go.push(Reverse((node.seen, id)));
                 continue;
             }
             let knobs = std::mem::take(&mut node.knobs);
             let name = Arc::clone(&node.name);
-            self.unlink(id.0);
-            self.ids.remove(&name);
+            let hash = self.hasher.hash_one(&*name);
+            if let Ok(entry) = self.ids.find_entry(hash, |other| *other == id) {
+                entry.remove();
+            }
             self.free.push(id);
             return Some(Forgotten { id, name, knobs });
         }
         None
-    }
-
-    fn unlink(&mut self, at: u32) {
-        let (older, newer) = {
-            let node = &self.slots[at as usize];
-            (node.older, node.newer)
-        };
-        match older {
-            NONE => self.oldest = newer,
-            _ => self.slots[older as usize].newer = newer,
-        }
-        match newer {
-            NONE => self.newest = older,
-            _ => self.slots[newer as usize].older = older,
-        }
-    }
-
-    fn link_newest(&mut self, at: u32) {
-        let newest = self.newest;
-        let node = &mut self.slots[at as usize];
-        node.older = newest;
-        node.newer = NONE;
-        match newest {
-            NONE => self.oldest = at,
-            _ => self.slots[newest as usize].newer = at,
-        }
-        self.newest = at;
     }
 }
 

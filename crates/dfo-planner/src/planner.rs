@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
-use crate::clock::{Clock, Stamp, Time};
+use crate::clock::{Clock, Stamp};
 use crate::decision::{Decisions, Name};
 use crate::ledger::{Ledger, OpenPlan, Reach, Scope};
 use crate::plan_ids::PlanIds;
@@ -36,7 +36,6 @@ pub enum Event<'a> {
 #[derive(Debug)]
 pub struct Planner {
     pub(crate) settings: Settings,
-    node: Option<String>,
     plan_ids: PlanIds,
     clock: Clock,
     pub(crate) registry: Registry,
@@ -52,7 +51,6 @@ impl Planner {
             ledger: Ledger::new(settings.nodes_remembered),
             suppressions: Suppressions::new(settings.suppression_patience),
             registry: Registry::default(),
-            node: None,
             plan_ids,
             settings,
         }
@@ -62,7 +60,7 @@ impl Planner {
     /// only where it names this one. Without a name, no plan for single nodes is taken.
     #[must_use]
     pub fn on_node(mut self, name: impl Into<String>) -> Self {
-        self.node = Some(name.into());
+        self.ledger.nodes.set_own(name.into());
         self
     }
 
@@ -87,14 +85,12 @@ impl Planner {
     /// When a plan was applied or rejected: in the window that the application names, which counts
     /// from the plan's; else now.
     fn time_of_ack(&self, window: Option<i64>, plan: &OpenPlan) -> Stamp {
-        match (window.filter(|w| *w >= 0), plan.window) {
-            (Some(acked), Some(made)) => {
-                let windows = Time::from(acked) - Time::from(made);
-                plan.action.at.shifted(windows)
-            }
-            (Some(acked), None) => self.clock.stamp(acked),
-            (None, _) => self.clock.present(),
-        }
+        let window = window.filter(|w| *w >= 0);
+        let stamp = window.map(|acked| match plan.window {
+            Some(made) => plan.action.at.shifted(acked.saturating_sub(made)),
+            None => self.clock.stamp(acked),
+        });
+        self.clock.plausible(stamp)
     }
 
     fn node_of(&self, reach: &Reach) -> Option<Name> {

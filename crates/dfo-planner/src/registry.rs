@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dfo_model::{Knob, Response};
+use dfo_model::Knob;
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use crate::decision::Name;
 use crate::notice::Notice;
@@ -23,10 +24,6 @@ impl KnobId {
     }
 }
 
-/// A tag that some knob responds to. Numbers are not used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TagId(u64);
-
 /// A knob with a definition that makes sense.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -35,24 +32,32 @@ pub(crate) struct Entry {
     pub(crate) definition: Knob,
 }
 
-/// A response that makes sense.
+/// A response that makes sense: what every finding asks, and the rest apart from it.
 #[derive(Debug)]
 pub(crate) struct Responder {
     pub(crate) knob: KnobId,
-    pub(crate) change: Change,
+    /// The knob's name, here too: a hold needs no more of the knob.
+    pub(crate) knob_name: Name,
     pub(crate) min_severity: f64,
     pub(crate) min_persistence: i64,
     pub(crate) cooldown_windows: i64,
+    pub(crate) action: Box<Response>,
+}
+
+/// What a responder does once it may.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) change: Change,
     pub(crate) effectiveness_threshold: f64,
-    pub(crate) apply_when: Name,
+    pub(crate) apply_when: String,
 }
 
 /// A tag and those who respond to it, in the order of registration.
 #[derive(Debug)]
 pub(crate) struct Tag {
-    pub(crate) id: TagId,
     pub(crate) name: Name,
-    pub(crate) responders: Vec<Responder>,
+    /// Mostly one, and then within the tag itself.
+    pub(crate) responders: SmallVec<[Responder; 1]>,
 }
 
 /// A knob before it goes in: checked, with what was refused of it.
@@ -65,7 +70,7 @@ pub(crate) struct Checked {
 
 struct CheckedResponse {
     change: Change,
-    response: Response,
+    response: dfo_model::Response,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +78,6 @@ pub(crate) struct Registry {
     knobs: Vec<Entry>,
     by_name: HashMap<Name, KnobId, FixedState>,
     tags: HashMap<Name, Tag, FixedState>,
-    tags_made: u64,
 }
 
 impl Registry {
@@ -180,7 +184,7 @@ impl Registry {
             !tag.responders.is_empty()
         });
         for (name, checked) in responses {
-            let responder = checked.responder(knob);
+            let responder = checked.responder(knob, Arc::clone(&self.entry(knob).name));
             let tag = self.tag_named(name);
             match tag.responders.iter_mut().find(|r| r.knob == knob) {
                 Some(earlier) => *earlier = responder,
@@ -190,20 +194,15 @@ impl Registry {
     }
 
     fn tag_named(&mut self, name: Name) -> &mut Tag {
-        let made = &mut self.tags_made;
-        self.tags.entry(name).or_insert_with_key(|name| {
-            *made += 1;
-            Tag {
-                id: TagId(*made),
-                name: Arc::clone(name),
-                responders: Vec::new(),
-            }
+        self.tags.entry(name).or_insert_with_key(|name| Tag {
+            name: Arc::clone(name),
+            responders: SmallVec::new(),
         })
     }
 }
 
 impl CheckedResponse {
-    fn of(response: &Response, domain: &Domain) -> Result<Self, (&'static str, String)> {
+    fn of(response: &dfo_model::Response, domain: &Domain) -> Result<Self, (&'static str, String)> {
         let finite = |field, x: f64| match x.is_finite() {
             true => Ok(()),
             false => Err((field, "not finite".to_owned())),
@@ -216,15 +215,18 @@ impl CheckedResponse {
         })
     }
 
-    fn responder(self, knob: KnobId) -> Responder {
+    fn responder(self, knob: KnobId, knob_name: Name) -> Responder {
         Responder {
             knob,
-            change: self.change,
+            knob_name,
             min_severity: self.response.min_severity,
             min_persistence: self.response.min_persistence,
             cooldown_windows: self.response.cooldown_windows,
-            effectiveness_threshold: self.response.effectiveness_threshold,
-            apply_when: self.response.apply_when.into(),
+            action: Box::new(Response {
+                change: self.change,
+                effectiveness_threshold: self.response.effectiveness_threshold,
+                apply_when: self.response.apply_when,
+            }),
         }
     }
 }

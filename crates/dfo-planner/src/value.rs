@@ -206,6 +206,11 @@ impl Domain {
             .as_number()
             .is_none_or(|old| number.as_f64() >= old.as_f64());
         let toward = if rises { Toward::Up } else { Toward::Down };
+        // What wants no change has no direction to look for a listed value in.
+        let is_listed = matches!(self.allowed, Allowed::Listed(_));
+        if is_listed && in_force.as_number().is_some_and(|old| old.same_as(number)) {
+            return Ok(in_force.clone());
+        }
         let held = self.hold(number, in_force, toward);
         Ok(held.unwrap_or_else(|| in_force.clone()))
     }

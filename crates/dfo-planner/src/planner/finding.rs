@@ -8,7 +8,7 @@ use dfo_model::{ActionPlan, FindingView, Trend};
 use crate::clock::{Clock, Moment, Stamp};
 use crate::decision::{Decisions, Gate, Hold, Name};
 use crate::gates::{self, Standing};
-use crate::ledger::{Action, Closing, Ledger, Origin, Proposal, Reach, Scope};
+use crate::ledger::{Account, Action, Closing, Ledger, Origin, Proposal, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
@@ -77,6 +77,9 @@ impl Planner {
         }
         if seen.facts.trend == Trend::Improving {
             return decisions.hold(seen.hold(Gate::Trend, None, None));
+        }
+        if finding.opportunity_tags.is_empty() && finding.suppresses_tags.is_empty() {
+            return decisions.hold(seen.hold(Gate::NoTags, None, None));
         }
         for tag in &finding.opportunity_tags {
             self.respond(tag, &mut seen, decisions);
@@ -203,8 +206,8 @@ impl Planner {
                     }
                 }
                 Err(gate) => {
-                    let knob = &self.registry.entry(responder.knob).name;
-                    decisions.hold(seen.hold(gate, Some(knob), Some(&tag.name)));
+                    let knob = Some(&responder.knob_name);
+                    decisions.hold(seen.hold(gate, knob, Some(&tag.name)));
                 }
             }
         }
@@ -264,11 +267,7 @@ fn decide(
         ..
     } = *deciding;
     let knob = responder.knob;
-    deciding.pending(ledger)?;
-    gates::severity(seen.facts.severity, responder.min_severity)?;
-    gates::persistence(seen.finding.persistence, responder.min_persistence)?;
-    deciding.cooldown(ledger)?;
-    let retries = deciding.effectiveness(ledger)?;
+    let retries = deciding.pass_gates(ledger)?;
 
     let old = match seen.node.as_ref().and_then(|node| node.id) {
         Some(node) => ledger.value(knob, Scope::Node(node)),
@@ -276,7 +275,11 @@ fn decide(
     };
     let old = old.clone();
     let entry = registry.entry(knob);
-    let Some(new) = responder.change.next(&old, &entry.domain, &seen.facts) else {
+    let Some(new) = responder
+        .action
+        .change
+        .next(&old, &entry.domain, &seen.facts)
+    else {
         return Err(Gate::NoChange { value: old });
     };
     let reach = match &seen.node {
@@ -291,7 +294,7 @@ fn decide(
         target_function: entry.definition.target_function.clone(),
         old_value: Some(old),
         new_value: new.clone(),
-        apply_when: responder.apply_when.to_string(),
+        apply_when: responder.action.apply_when.clone(),
         rationale: rationale(seen.finding, &tag.name),
         finding_type: seen.finding.finding_type.to_string(),
         severity: seen.facts.severity,
@@ -306,7 +309,7 @@ fn decide(
         origin: Origin::Ours,
         value: new,
         action: Action {
-            tag: Some(tag.id),
+            tag: Arc::clone(&tag.name),
             at: seen.moment.stamp,
             severity: seen.facts.severity,
             retries,
@@ -326,78 +329,88 @@ fn remember(ledger: &mut Ledger, name: &str, decisions: &mut Decisions) -> Resul
     })
 }
 
+/// What is known of the knob: in the finding's scope, if anything is, and job-wide.
+struct Accounts<'l> {
+    own: Option<&'l Account>,
+    job: &'l Account,
+}
+
 impl Deciding<'_> {
-    /// A plan for this knob and scope awaits its acknowledgement, or one for a scope that holds it.
-    fn pending(&self, ledger: &Ledger) -> Result<(), Gate> {
+    /// The gates, in their order. How many retries in a row the action is, if it may be taken.
+    fn pass_gates(&self, ledger: &Ledger) -> Result<u32, Gate> {
         let knob = self.responder.knob;
+        let job = ledger.job_account(knob);
+        let own = match &self.seen.node {
+            Some(node) => node.id.and_then(|id| ledger.node_account(knob, id)),
+            None => Some(job),
+        };
+        let accounts = Accounts { own, job };
+        self.pending(&accounts, ledger)?;
+        gates::severity(self.seen.facts.severity, self.responder.min_severity)?;
+        gates::persistence(
+            self.seen.finding.persistence,
+            self.responder.min_persistence,
+        )?;
+        self.cooldown(&accounts, ledger)?;
+        self.effectiveness(&accounts)
+    }
+
+    /// A plan for this knob and scope awaits its acknowledgement, or one for a scope that holds it.
+    fn pending(&self, accounts: &Accounts<'_>, ledger: &Ledger) -> Result<(), Gate> {
         let held_by = |plan_id: &Name, plan_node: Option<&Name>| {
             Err(Gate::Pending {
                 plan_id: Arc::clone(plan_id),
                 plan_node: plan_node.map(Arc::clone),
             })
         };
-        let is_wide = self.settings.scopes_hold_each_other;
-        match &self.seen.node {
-            Some(node) => {
-                let own = node.id.and_then(|id| ledger.node_account(knob, id));
-                if let Some(plan) = own.and_then(|account| account.pending()) {
-                    return held_by(plan, Some(&node.shared));
-                }
-                match ledger.job_account(knob).pending() {
-                    Some(plan) if is_wide => held_by(plan, None),
-                    _ => Ok(()),
-                }
-            }
-            None => {
-                if let Some(plan) = ledger.job_account(knob).pending() {
-                    return held_by(plan, None);
-                }
-                match ledger.pending_for_a_node(knob) {
-                    Some((node, plan)) if is_wide => held_by(plan, Some(ledger.nodes.name(node))),
-                    _ => Ok(()),
-                }
-            }
+        let node = self.seen.node.as_ref();
+        if let Some(plan) = accounts.own.and_then(Account::pending) {
+            return held_by(plan, node.map(|node| &node.shared));
         }
-    }
-
-    /// The knob rests after its last action, in this scope or one that holds it.
-    fn cooldown(&self, ledger: &Ledger) -> Result<(), Gate> {
-        let knob = self.responder.knob;
-        let of_job = ledger.job_account(knob).resting_since;
-        let (own, other) = match &self.seen.node {
-            Some(node) => {
-                let account = node.id.and_then(|id| ledger.node_account(knob, id));
-                (account.and_then(|a| a.resting_since), of_job)
-            }
-            None => (of_job, ledger.nodes_resting_since(knob)),
-        };
-        let other = other.filter(|_| self.settings.scopes_hold_each_other);
-        match Stamp::later(own, other) {
-            Some(since) => {
-                gates::cooldown(self.windows_since(since), self.responder.cooldown_windows)
-            }
+        if !self.settings.scopes_hold_each_other {
+            return Ok(());
+        }
+        if node.is_some() {
+            return accounts
+                .job
+                .pending()
+                .map_or(Ok(()), |plan| held_by(plan, None));
+        }
+        match ledger.pending_for_a_node(self.responder.knob) {
+            Some((node, plan)) => held_by(plan, Some(ledger.nodes.name(node))),
             None => Ok(()),
         }
     }
 
-    /// The last action did not help. How many retries there were, if it may act.
-    fn effectiveness(&self, ledger: &Ledger) -> Result<u32, Gate> {
-        let knob = self.responder.knob;
-        let account = match &self.seen.node {
-            Some(node) => node.id.and_then(|id| ledger.node_account(knob, id)),
-            None => Some(ledger.job_account(knob)),
+    /// The knob rests after its last action, in this scope or one that holds it.
+    fn cooldown(&self, accounts: &Accounts<'_>, ledger: &Ledger) -> Result<(), Gate> {
+        let own = accounts.own.and_then(|account| account.resting_since);
+        let other = match self.seen.node {
+            _ if !self.settings.scopes_hold_each_other => None,
+            Some(_) => accounts.job.resting_since,
+            None => ledger.nodes_resting_since(self.responder.knob),
         };
-        let last = account.and_then(|account| match self.settings.judge_by_same_tag {
-            true => account.last_action_for(self.tag.id),
-            false => account.last_action(),
-        });
+        for since in [own, other].into_iter().flatten() {
+            gates::cooldown(self.windows_since(since), self.responder.cooldown_windows)?;
+        }
+        Ok(())
+    }
+
+    /// The last action did not help.
+    fn effectiveness(&self, accounts: &Accounts<'_>) -> Result<u32, Gate> {
+        let last = accounts
+            .own
+            .and_then(|account| match self.settings.judge_by_same_tag {
+                true => account.last_action_for(&self.tag.name),
+                false => account.last_action(),
+            });
         let Some(last) = last else {
             return Ok(0);
         };
         let standing = gates::effectiveness(
             last.severity,
             self.seen.facts.severity,
-            self.responder.effectiveness_threshold,
+            self.responder.action.effectiveness_threshold,
             self.windows_since(last.at),
             self.settings.patience_after(last.retries),
         )?;

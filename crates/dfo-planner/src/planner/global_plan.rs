@@ -76,13 +76,13 @@ impl Planner {
     }
 
     fn is_for_us(&self, target_nodes: &[String]) -> bool {
-        let own = self.node.as_deref().unwrap_or_default();
+        let own = self.ledger.nodes.own();
         target_nodes.is_empty() || target_nodes.iter().any(|node| node_names_match(node, own))
     }
 
     /// Whose value a global plan takes the place of, as this planner sees it.
     fn scope_in_force(&self, target_nodes: &[String]) -> Scope {
-        let own = self.node.as_deref().unwrap_or_default();
+        let own = self.ledger.nodes.own();
         let ours = target_nodes.iter().find(|node| node_names_match(node, own));
         let remembered = ours.and_then(|node| self.ledger.nodes.get(node));
         remembered.map_or(Scope::Job, Scope::Node)
@@ -115,15 +115,15 @@ impl Planner {
 
     fn put_in_force(&mut self, plan: &ActionPlan, knob: KnobId, reach: Reach, value: &Value) {
         let window = Some(plan.window_index).filter(|w| *w >= 0);
-        let at = window.map_or_else(|| self.clock.present(), |w| self.clock.stamp(w));
+        let at = self.clock.plausible(window.map(|w| self.clock.stamp(w)));
         self.clock.note_action(at);
         let action = Action {
-            tag: self.registry.tag(&plan.opportunity_tag).map(|tag| tag.id),
+            tag: plan.opportunity_tag.as_str().into(),
             at,
             severity: plan.severity,
             retries: 0,
         };
-        self.ledger.rest_from(knob, &reach, action);
+        self.ledger.rest_from(knob, &reach, &action);
         let is_for_all = reach == Reach::Job;
         let proposal = Proposal {
             id: plan.plan_id.as_str().into(),

@@ -2,80 +2,94 @@
 
 use std::sync::Arc;
 
-use dfo_model::{Registration, Value};
+use dfo_model::{Knob, Registration, Value};
 
 use crate::decision::Decisions;
 use crate::notice::Notice;
 use crate::planner::Planner;
-use crate::registry::{KnobId, Registry};
+use crate::registry::{Entry, KnobId, Registry};
 
 impl Planner {
     pub(super) fn register(&mut self, registration: &Registration, decisions: &mut Decisions) {
         for (parameter, knob) in &registration.knobs {
             let live = registration.current_value(parameter);
-            if self.registry.is_known(knob) {
-                self.take_live_value(&knob.id, live, decisions);
+            // Applications repeat themselves; only what is new is worth a word.
+            let known = self.registry.get(&knob.id);
+            let known = known.filter(|_| self.registry.is_known(knob));
+            let Some(id) = known.or_else(|| self.define(knob, decisions)) else {
                 continue;
+            };
+            let before = self.ledger.job_value(id).clone();
+            if let Some(live) = live {
+                self.take_live_value(id, live, decisions);
             }
-            let mut refused = Vec::new();
-            let checked = Registry::check(knob, &mut refused);
-            decisions.notices_from(&mut refused);
-            if let Some(checked) = checked {
-                let id = self.registry.insert(checked);
-                self.open_accounts(id, live, decisions);
+            let value = self.ledger.job_value(id).clone();
+            let entry = self.registry.entry(id);
+            let name = &entry.name;
+            if known.is_none() || !value.same_as(&before) {
+                decisions.notice_if_odd(entry, &value);
+            }
+            if known.is_none() {
+                let knob = Arc::clone(name);
+                decisions.notice(Notice::KnobRegistered { knob, value });
             }
         }
     }
 
-    /// The value in force: the one sent along; else what is there; else the default.
-    fn open_accounts(&mut self, knob: KnobId, live: Option<&Value>, decisions: &mut Decisions) {
-        let entry = self.registry.entry(knob);
+    /// Puts a definition in, in the place of an earlier one. The value in force stays if there is
+    /// one of the knob's type; else it is the default.
+    fn define(&mut self, knob: &Knob, decisions: &mut Decisions) -> Option<KnobId> {
+        let mut notices = Vec::new();
+        let checked = Registry::check(knob, &mut notices);
+        decisions.notices_from(&mut notices);
+        let id = self.registry.insert(checked?);
+        let entry = self.registry.entry(id);
         let kind = entry.domain.kind();
-        let name = Arc::clone(&entry.name);
-        // `Registry::check` has made sure that the default fits.
-        let default = kind.fit(&entry.definition.default);
-        let default = default.unwrap_or_else(|| entry.definition.default.clone());
-
-        if self.ledger.knows(knob) {
-            let there = self.ledger.job_value(knob).clone();
-            let in_force = kind.fit(&there).unwrap_or(default);
-            self.ledger.set_job_value(knob, in_force);
-            let mut notices = Vec::new();
+        if self.ledger.knows(id) {
+            let there = kind.fit(self.ledger.job_value(id));
+            let value = there.unwrap_or_else(|| default_of(entry));
+            self.ledger.set_job_value(id, value);
             self.ledger
-                .refit_node_values(knob, kind, &name, &mut notices);
+                .refit_node_values(id, kind, &entry.name, &mut notices);
             decisions.notices_from(&mut notices);
         } else {
-            self.ledger.add_knob(default);
+            self.ledger.add_knob(default_of(entry));
         }
-        self.take_live_value(&name, live, decisions);
-        let value = self.ledger.job_value(knob).clone();
-        decisions.notice(Notice::KnobRegistered { knob: name, value });
+        Some(id)
     }
 
-    fn take_live_value(&mut self, name: &str, live: Option<&Value>, decisions: &mut Decisions) {
-        let (Some(knob), Some(live)) = (self.registry.get(name), live) else {
-            return;
-        };
+    /// What the application says is in force, if it is of the knob's type; else the default counts.
+    fn take_live_value(&mut self, knob: KnobId, live: &Value, decisions: &mut Decisions) {
         let entry = self.registry.entry(knob);
-        let name = Arc::clone(&entry.name);
-        let domain = &entry.domain;
-        let Some(value) = domain.kind().fit(live) else {
-            let default = domain.kind().fit(&entry.definition.default);
-            let in_force = default.unwrap_or_else(|| entry.definition.default.clone());
+        let value = entry.domain.kind().fit(live).unwrap_or_else(|| {
+            let in_force = default_of(entry);
             decisions.notice(Notice::ValueRefused {
-                knob: name,
+                knob: Arc::clone(&entry.name),
                 node: None,
                 value: live.clone(),
                 in_force: in_force.clone(),
             });
-            self.ledger.set_job_value(knob, in_force);
-            return;
-        };
-        let is_news = !self.ledger.job_value(knob).same_as(&value);
-        if is_news && !domain.allows(&value) {
-            let value = value.clone();
-            decisions.notice(Notice::ValueKept { knob: name, value });
-        }
+            in_force
+        });
         self.ledger.set_job_value(knob, value);
     }
+}
+
+impl Decisions {
+    /// A value that the optimizer would not set itself is kept: it is the application's truth.
+    fn notice_if_odd(&mut self, entry: &Entry, value: &Value) {
+        if !entry.domain.allows(value) {
+            self.notice(Notice::ValueKept {
+                knob: Arc::clone(&entry.name),
+                value: value.clone(),
+            });
+        }
+    }
+}
+
+/// The default, of the knob's type: `Registry::check` lets no other in.
+fn default_of(entry: &Entry) -> Value {
+    let default = &entry.definition.default;
+    let fitting = entry.domain.kind().fit(default);
+    fitting.unwrap_or_else(|| default.clone())
 }

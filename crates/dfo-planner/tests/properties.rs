@@ -1,0 +1,644 @@
+//! What holds whatever happens: random events over a small alphabet, odd ones among them.
+
+mod scene;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dfo_model::{
+    Ack, AckStatus, ActionPlan, Finding, Knob, KnobType, Number, Registration, Trend, Value,
+};
+use dfo_planner::{Decision, Decisions, Event, Notice, Patience, PlanIds, Planner, Settings};
+use proptest::prelude::*;
+use proptest::sample::select;
+use scene::{Response, down, evidence, json, knob, over, set, times, up};
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    Register {
+        knobs: Vec<usize>,
+        live: Option<Value>,
+    },
+    Find(Box<Finding>, Window),
+    Ack {
+        plan: usize,
+        ack: Box<Ack>,
+    },
+    GlobalPlan(Box<ActionPlan>),
+}
+
+/// Time goes on, but for now and then.
+#[derive(Debug, Clone, Copy)]
+enum Window {
+    Later(i64),
+    At(i64),
+}
+
+/// All that happened, with the planner at its end.
+struct Run {
+    planner: Planner,
+    /// The ids of all plans so far.
+    ids: Vec<String>,
+    window: i64,
+    /// The values that an application or a definition named, which need not be in range.
+    said: BTreeMap<String, Vec<Value>>,
+}
+
+/// Knobs that make sense. Their ranges and types never change, their responses do.
+fn good_knobs() -> Vec<Knob> {
+    let often = |response: Response| response.cooldown(0).with("effectiveness_threshold", -1e9);
+    let soon = |response: Response| {
+        response
+            .with("min_severity", 0.2)
+            .with("min_persistence", 0)
+    };
+    let (more, less) = (|| evidence("increase"), || evidence("decrease"));
+    let int = || knob("int", 2).range(0, 16);
+    let float = || knob("float", 0.5).range(0.1, 1);
+    let knobs = [
+        int().on("t", often(up(1))).on("u", soon(down(3))),
+        int().on("t", more()).on("u", less()),
+        float().on("t", times(2)).on("u", over(1.5)),
+        float().on("v", often(up(0.3))),
+        knob("bool", false)
+            .on("t", often(up(1)))
+            .on("u", soon(down(3)))
+            .on("v", set("true")),
+        knob("text", "a")
+            .values(json!(["a", "b"]))
+            .on("t", set("b"))
+            .on("u", set("a")),
+        knob("listed", 2)
+            .values(json!([8, 1, 4, 2]))
+            .on("t", times(3))
+            .on("u", down(3)),
+        knob("fractional", 1)
+            .range(0.5, 8.5)
+            .on("t", often(up(2.5)))
+            .on("u", over(2.5)),
+        knob("free", 3)
+            .on("t", often(times(1e18)))
+            .on("u", down(3))
+            .on("v", set(-7.9)),
+        knob("free_float", 3.0)
+            .on("t", often(times(1e300)))
+            .on("u", less()),
+    ];
+    knobs.map(scene::Knob::decoded).to_vec()
+}
+
+/// Knobs that are refused as a whole, each in its own way.
+fn odd_knobs() -> Vec<Knob> {
+    let knobs = [
+        knob("odd1", 2).range(16, 0).on("t", up(1)),
+        knob("odd2", "x").with("type", "int").on("t", up(1)),
+        knob("odd3", 2).range(0.2, 0.8).on("t", up(1)),
+        knob("odd4", "x").range(0, 1),
+        knob("odd5", 2).values(json!([])),
+        knob("odd6", 2.0),
+    ];
+    let mut knobs = knobs.map(scene::Knob::decoded);
+    knobs[5].default = Value::Float(f64::NAN);
+    knobs.to_vec()
+}
+
+fn registration(knobs: impl IntoIterator<Item = Knob>, live: Option<&Value>) -> Registration {
+    let mut registration = Registration::default();
+    for knob in knobs {
+        if let Some(live) = live {
+            registration
+                .current_values
+                .insert(knob.id.clone(), live.clone());
+        }
+        registration.knobs.insert(knob.id.clone(), knob);
+    }
+    registration
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (-2_i64..20).prop_map(Value::Int),
+        (-1.0..2.0).prop_map(Value::Float),
+        any::<bool>().prop_map(Value::Bool),
+        select(vec!["a", "b", "c", "true", "2"]).prop_map(Value::from),
+        select(vec![i64::MAX, i64::MIN, 500]).prop_map(Value::Int),
+        select(vec![f64::NAN, f64::INFINITY, 1e308, -0.0]).prop_map(Value::Float),
+    ]
+}
+
+fn odd_window() -> impl Strategy<Value = i64> {
+    select(vec![0, 3, 5_000, -1, -40, i64::MAX, i64::MIN, i64::MAX - 5])
+}
+
+fn severity() -> impl Strategy<Value = f64> {
+    let odd = vec![
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        1e308,
+        -1e308,
+        1e-308,
+        -1.0,
+    ];
+    prop_oneof![8 => select(vec![0.0, 0.3, 0.5, 0.6, 0.9, 1.0]), 1 => select(odd)]
+}
+
+fn tags() -> impl Strategy<Value = Vec<String>> {
+    let tag = select(vec!["t", "t", "u", "v", "nobodys"]).prop_map(str::to_owned);
+    prop::collection::vec(tag, 0..4)
+}
+
+fn names(of: &'static [&'static str]) -> impl Strategy<Value = String> {
+    select(of).prop_map(str::to_owned)
+}
+
+fn a_finding() -> impl Strategy<Value = Step> {
+    let scope = names(&[
+        "app:window",
+        "node:n1",
+        "node:n2:x",
+        "node:n3",
+        "node:n4",
+        "node",
+        "global",
+        "global:x",
+        "node:",
+    ]);
+    let trend = names(&[
+        "worsening",
+        "stable",
+        "worsening",
+        "insufficient_data",
+        "improving",
+    ]);
+    let persistence = prop_oneof![6 => 0_i64..9, 1 => select(vec![-3, i64::MIN, i64::MAX])];
+    let view = prop::option::of(names(&["window", "epoch"]));
+    let metric = select(vec![0.0, 0.03, 0.2, 0.3, 0.6, 0.9, -1.0, 1e300, f64::NAN]);
+    let metrics = prop::collection::vec((select(vec!["fetch_frac", "compute_frac"]), metric), 0..3);
+    let later = (0_i64..4).prop_map(Window::Later);
+    let window = prop_oneof![12 => later, 1 => odd_window().prop_map(Window::At)];
+    let kind = names(&["a", "b"]);
+    let first = (scope, severity(), persistence, trend, view);
+    (
+        first,
+        metrics,
+        tags(),
+        prop::option::weighted(0.3, tags()),
+        kind,
+        window,
+    )
+        .prop_map(
+            |(
+                (scope, severity_score, persistence, trend, view),
+                metrics,
+                tags,
+                suppresses,
+                kind,
+                window,
+            )| {
+                let metrics = metrics.into_iter().filter(|(_, m)| m.is_finite());
+                let finding = Finding {
+                    finding_type: kind,
+                    scope,
+                    severity_score,
+                    persistence,
+                    trend_direction: trend,
+                    view_type: view,
+                    opportunity_tags: tags,
+                    suppresses_tags: suppresses.unwrap_or_default(),
+                    key_metrics: metrics
+                        .map(|(k, m)| (k.to_owned(), Number::Float(m)))
+                        .collect(),
+                    ..Finding::default()
+                };
+                Step::Find(Box::new(finding), window)
+            },
+        )
+}
+
+fn an_ack() -> impl Strategy<Value = Step> {
+    let status = select(vec![
+        AckStatus::Applied,
+        AckStatus::Applied,
+        AckStatus::Rejected,
+        AckStatus::Deferred,
+    ]);
+    let window = prop_oneof![4 => Just(None), 1 => odd_window().prop_map(Some)];
+    // Mostly the latest plan, sometimes an earlier one, sometimes none at all.
+    let plan = prop_oneof![4 => 0_usize..2, 1 => 2_usize..40];
+    (plan, status, prop::option::weighted(0.3, value()), window).prop_map(
+        |(plan, status, value, window)| {
+            let ack = Ack {
+                new_value: value,
+                window_index: window,
+                ..Ack::new("", status)
+            };
+            Step::Ack {
+                plan,
+                ack: Box::new(ack),
+            }
+        },
+    )
+}
+
+fn a_global_plan() -> impl Strategy<Value = Step> {
+    let ids = good_knobs()
+        .into_iter()
+        .map(|k| k.id)
+        .chain(["unknown".to_owned()]);
+    let nodes = prop::collection::vec(names(&["n1", "n2", "n3", "n4", "n5"]), 0..4);
+    let plan_id = (0..6).prop_map(|i| {
+        if i == 0 {
+            String::new()
+        } else {
+            format!("global{i}")
+        }
+    });
+    let knob = select(ids.collect::<Vec<_>>());
+    let window = prop_oneof![4 => Just(-1), 1 => odd_window()];
+    (plan_id, knob, value(), nodes, severity(), window).prop_map(
+        |(plan_id, knob, value, nodes, severity, window)| {
+            let mut plan = scene::global_plan(&plan_id, &knob, 0);
+            plan.new_value = value;
+            plan.target_nodes = nodes;
+            plan.severity = severity;
+            plan.window_index = window;
+            Step::GlobalPlan(Box::new(plan))
+        },
+    )
+}
+
+fn a_registration() -> impl Strategy<Value = Step> {
+    let knobs = prop::collection::vec(0..good_knobs().len(), 1..4);
+    let live = prop::option::weighted(0.3, value());
+    (knobs, live).prop_map(|(knobs, live)| Step::Register { knobs, live })
+}
+
+/// Most of it findings and their acks, after a registration of every knob.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => a_finding(),
+        6 => an_ack(),
+        2 => a_global_plan(),
+        1 => a_registration(),
+    ];
+    let all = Step::Register {
+        knobs: (0..good_knobs().len()).collect(),
+        live: None,
+    };
+    let steps = prop::collection::vec(step, 0..50);
+    (any::<bool>(), steps).prop_map(move |(from_the_start, mut steps)| {
+        if from_the_start {
+            steps.insert(0, all.clone());
+        }
+        steps
+    })
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    let remembering = |nodes| {
+        let mut settings = Settings::default();
+        settings.nodes_remembered = nodes;
+        settings.pending_patience = Patience::Windows(3);
+        settings
+    };
+    select(vec![
+        Settings::default(),
+        Settings::original(),
+        remembering(2),
+        remembering(1),
+        remembering(0),
+    ])
+}
+
+impl Step {
+    /// Without the window of an action that no finding may ever reach.
+    fn not_far_ahead(mut self) -> Self {
+        match &mut self {
+            Step::Ack { ack, .. } => ack.window_index = ack.window_index.filter(|w| *w < 100),
+            Step::GlobalPlan(plan) if plan.window_index >= 100 => plan.window_index = -1,
+            _ => {}
+        }
+        self
+    }
+}
+
+impl Run {
+    fn new(settings: Settings) -> Self {
+        Run {
+            planner: Planner::new(settings, PlanIds::from_seed(7)).on_node("n1"),
+            ids: Vec::new(),
+            window: 0,
+            said: BTreeMap::new(),
+        }
+    }
+
+    fn take(&mut self, step: &Step) -> Decisions {
+        self.take_with(step, &[])
+    }
+
+    /// With these knobs in the midst of every registration.
+    fn take_with(&mut self, step: &Step, more: &[Knob]) -> Decisions {
+        let decisions = match step {
+            Step::Register { knobs, live } => {
+                let all = good_knobs();
+                let mut knobs: Vec<Knob> = knobs.iter().map(|&i| all[i].clone()).collect();
+                for knob in &knobs {
+                    let said = self.said.entry(knob.id.clone()).or_default();
+                    said.push(knob.default.clone());
+                    said.extend(live.clone());
+                }
+                let middle = knobs.len() / 2;
+                knobs.splice(middle..middle, more.iter().cloned());
+                let registration = registration(knobs, live.as_ref());
+                self.planner.handle(Event::Registration(&registration))
+            }
+            Step::Find(finding, window) => {
+                let mut finding = finding.clone();
+                finding.window_index = match window {
+                    Window::Later(windows) => {
+                        self.window += windows;
+                        self.window
+                    }
+                    Window::At(window) => *window,
+                };
+                self.planner.handle(Event::Finding(&finding.view()))
+            }
+            Step::Ack { plan, ack } => {
+                let mut ack = ack.clone();
+                let id = self.ids.iter().rev().nth(*plan);
+                "unknown".clone_into(&mut ack.plan_id);
+                if let Some(id) = id {
+                    ack.plan_id.clone_from(id);
+                    for said in self.said.values_mut() {
+                        said.extend(ack.new_value.clone());
+                    }
+                }
+                self.planner.handle(Event::Ack(&ack))
+            }
+            Step::GlobalPlan(plan) => self.planner.handle(Event::GlobalPlan(plan)),
+        };
+        self.ids
+            .extend(decisions.plans().map(|plan| plan.plan_id.clone()));
+        decisions
+    }
+}
+
+/// Whether the knob's definition allows the value.
+fn is_in_range(knob: &Knob, value: &Value) -> bool {
+    if let Some(values) = &knob.values {
+        return values.iter().any(|v| v.same_as(value));
+    }
+    match (knob.range, value.as_number()) {
+        (Some(range), Some(n)) => (range.min.as_f64()..=range.max.as_f64()).contains(&n.as_f64()),
+        (None, _) => true,
+        (Some(_), None) => false,
+    }
+}
+
+fn is_of_type(kind: KnobType, value: &Value) -> bool {
+    matches!(
+        (kind, value),
+        (KnobType::Int, Value::Int(_))
+            | (KnobType::Bool, Value::Bool(_))
+            | (KnobType::Str, Value::Str(_))
+    ) || matches!((kind, value), (KnobType::Float, Value::Float(f)) if f.is_finite())
+}
+
+fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut items: Vec<T> = items.into_iter().collect();
+    items.sort();
+    items
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// The definitions in force, by id.
+fn definitions(planner: &Planner) -> BTreeMap<&str, &Knob> {
+    planner.knobs().map(|k| (k.id.as_str(), k)).collect()
+}
+
+fn is_refusal_of_an_odd_knob(decision: &Decision) -> bool {
+    let Decision::Notice(notice) = decision else {
+        return false;
+    };
+    matches!(&**notice, Notice::KnobRefused { knob, .. } if knob.starts_with("odd"))
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn values_in_force_are_of_their_type_and_in_range_unless_the_application_said_otherwise(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings);
+        for step in &steps {
+            run.take(step);
+            let definitions = definitions(&run.planner);
+            for in_force in run.planner.job_values().chain(run.planner.node_values()) {
+                let knob = definitions[in_force.knob];
+                prop_assert!(is_of_type(knob.kind, in_force.value), "{in_force:?} after {step:?}");
+                let was_said = run.said[in_force.knob].iter().any(|v| {
+                    knob.kind.fit(v).is_some_and(|v| v.same_as(in_force.value))
+                });
+                prop_assert!(
+                    was_said || is_in_range(knob, in_force.value),
+                    "{in_force:?} after {step:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_is_a_change_to_a_value_that_the_knob_allows(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings);
+        for step in &steps {
+            let decisions = run.take(step);
+            let knobs = definitions(&run.planner);
+            for plan in decisions.plans() {
+                let knob = knobs[plan.knob_id.as_str()];
+                prop_assert!(is_of_type(knob.kind, &plan.new_value), "{plan:?}");
+                prop_assert!(is_in_range(knob, &plan.new_value), "{plan:?}");
+                // A global plan may be news to some of its nodes only.
+                if let (Step::Find(..), Some(old)) = (step, &plan.old_value) {
+                    prop_assert!(!plan.new_value.same_as(old), "{plan:?}");
+                }
+                let written = serde_json::to_string(plan).unwrap();
+                let read = ActionPlan::decode(written.as_bytes()).into_result();
+                prop_assert_eq!(read.as_ref(), Ok(plan));
+            }
+        }
+    }
+
+    #[test]
+    fn there_are_never_two_pending_plans_for_one_knob_and_node(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings.clone());
+        for step in &steps {
+            let before: Vec<(String, Option<String>)> = owned(&run.planner.pending());
+            let decisions = run.take(step);
+            let after = owned(&run.planner.pending());
+            let different: BTreeSet<_> = after.iter().collect();
+            prop_assert_eq!(different.len(), after.len(), "{:?}", after);
+            if let Step::Find(..) = step {
+                let expired = decisions.notices().any(|n| matches!(n, Notice::PlanExpired { .. }));
+                for plan in decisions.plans() {
+                    let key = (plan.knob_id.clone(), plan.target_nodes.first().cloned());
+                    prop_assert!(expired || !before.contains(&key), "{key:?}");
+                    prop_assert!(after.contains(&key));
+                }
+            }
+            if settings.scopes_hold_each_other {
+                let is_job_wide = |(_, node): &&(_, Option<String>)| node.is_none();
+                let (job_wide, of_nodes): (Vec<_>, Vec<_>) = after.iter().partition(is_job_wide);
+                let held: BTreeSet<_> = job_wide.iter().map(|(knob, _)| knob).collect();
+                prop_assert!(!of_nodes.iter().any(|(k, _)| held.contains(k)), "{after:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_events_give_the_same_decisions(
+        settings in settings(), steps in steps(),
+    ) {
+        let (mut a, mut b) = (Run::new(settings.clone()), Run::new(settings));
+        for step in &steps {
+            prop_assert_eq!(format!("{:?}", a.take(step)), format!("{:?}", b.take(step)));
+        }
+        prop_assert_eq!(a.planner.node_values(), b.planner.node_values());
+    }
+
+    #[test]
+    fn an_odd_knob_in_a_registration_changes_nothing_for_the_others(
+        settings in settings(), steps in steps(),
+        odd in prop::collection::vec(select(odd_knobs()), 1..4),
+    ) {
+        let (mut with, mut without) = (Run::new(settings.clone()), Run::new(settings));
+        for step in &steps {
+            let with = with.take_with(step, &odd).into_iter();
+            let with: Vec<_> = with.filter(|d| !is_refusal_of_an_odd_knob(d)).collect();
+            let without: Vec<_> = without.take(step).into_iter().collect();
+            prop_assert_eq!(format!("{:?}", with), format!("{:?}", without));
+        }
+    }
+
+    /// The original's worst: it falls silent. Here patience ends, whatever has happened; but where
+    /// an action is said to lie far ahead of the findings, it is rested from.
+    #[test]
+    fn a_knob_acts_again_within_200_windows(steps in steps()) {
+        let mut run = Run::new(Settings::default());
+        for step in steps {
+            run.take(&step.not_far_ahead());
+        }
+        run.take(&Step::Register { knobs: vec![0], live: Some(Value::Int(2)) });
+        let severe = Finding {
+            severity_score: 1.0,
+            persistence: 9,
+            opportunity_tags: vec!["t".to_owned()],
+            ..Finding::default()
+        };
+        let next = Step::Find(Box::new(severe), Window::Later(1));
+        let acts = (0..200).any(|_| run.take(&next).plans().any(|plan| plan.knob_id == "int"));
+        prop_assert!(acts, "{:?}", run.take(&next));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings.clone());
+        for step in &steps {
+            run.take(step);
+            let remembered = run.planner.nodes_remembered();
+            prop_assert!(remembered <= settings.nodes_remembered);
+            let of_nodes = run.planner.node_values();
+            let named: BTreeSet<_> = of_nodes.iter().filter_map(|v| v.node).collect();
+            prop_assert!(named.len() <= remembered);
+        }
+    }
+
+    #[test]
+    fn every_tag_of_a_finding_comes_to_a_decision(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings);
+        for step in &steps {
+            let decisions = run.take(step);
+            let Step::Find(finding, _) = step else { continue };
+            let is_invalid = !finding.severity_score.is_finite() || finding.scope == "node:";
+            if is_invalid {
+                let only: Vec<_> = decisions.notices().map(Notice::name).collect();
+                prop_assert_eq!(only, ["invalid_finding"]);
+                continue;
+            }
+            if run.planner.knobs().next().is_none() || finding.view().trend() == Trend::Improving {
+                prop_assert!(decisions.plans().next().is_none());
+                prop_assert!(decisions.holds().any(|hold| hold.tag.is_none()));
+                continue;
+            }
+            let answered = decisions.iter().filter_map(|decision| match decision {
+                Decision::Plan(plan) => Some(plan.opportunity_tag.clone()),
+                Decision::Hold(hold) => Some(hold.tag.as_deref()?.to_owned()),
+                Decision::Notice(_) => None,
+            });
+            let mut left = sorted(answered);
+            for tag in &finding.opportunity_tags {
+                let at = left.iter().position(|t| t == tag);
+                prop_assert!(at.is_some(), "{tag} of {finding:?}: {decisions:?}");
+                left.remove(at.unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn an_ack_changes_nothing_but_its_own_knob(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings);
+        for step in &steps {
+            let before = in_force(&run.planner);
+            let decisions = run.take(step);
+            let Step::Ack { .. } = step else { continue };
+            let own = decisions.notices().find_map(|notice| match notice {
+                Notice::Applied { knob, .. } | Notice::Rejected { knob, .. } => {
+                    Some(knob.to_string())
+                }
+                _ => None,
+            });
+            let after = in_force(&run.planner);
+            for (key, value) in &after {
+                if before.get(key) != Some(value) {
+                    prop_assert_eq!(Some(&key.0), own.as_ref());
+                }
+            }
+        }
+    }
+}
+
+fn in_force(planner: &Planner) -> BTreeMap<(String, Option<String>), Value> {
+    let all = planner.job_values().chain(planner.node_values());
+    let named = all.map(|v| {
+        (
+            (v.knob.to_owned(), v.node.map(str::to_owned)),
+            v.value.clone(),
+        )
+    });
+    named.collect()
+}
+
+fn owned(pending: &[(&str, Option<&str>)]) -> Vec<(String, Option<String>)> {
+    let named = pending
+        .iter()
+        .map(|(k, n)| ((*k).to_owned(), n.map(str::to_owned)));
+    named.collect()
+}
