@@ -9,6 +9,7 @@
 //! restart, it is counted in the common time.
 
 use std::collections::HashMap;
+use std::num::NonZeroU8;
 
 use foldhash::fast::FixedState;
 
@@ -22,11 +23,19 @@ const LONGEST_STEP: i128 = 1 << 32;
 const FARTHEST_AHEAD: Time = 1_000;
 
 /// Views beyond so many share one axis: names come from outside.
-const MOST_VIEWS: usize = 64;
+const MOST_VIEWS: u8 = 64;
 
 /// Which axis a window stands on. Stays valid for as long as the clock does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct View(u8);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View(NonZeroU8);
+
+impl View {
+    const FIRST: View = View(NonZeroU8::MIN);
+
+    fn index(self) -> usize {
+        usize::from(self.0.get() - 1)
+    }
+}
 
 /// When something happened: on its own axis, and in the common time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +107,7 @@ impl Clock {
             horizon: Time::MIN,
             axes: Vec::new(),
             views: HashMap::default(),
-            last_view: View::default(),
+            last_view: View::FIRST,
         }
     }
 
@@ -109,7 +118,7 @@ impl Clock {
 
     /// The newest window seen, as a stamp.
     pub(crate) fn present(&self) -> Stamp {
-        let axis = self.axes.get(usize::from(self.last_view.0));
+        let axis = self.axes.get(self.last_view.index());
         Stamp {
             view: self.last_view,
             on_axis: axis.map_or(0, |axis| at(axis.newest, axis.run_offset)),
@@ -151,7 +160,7 @@ impl Clock {
     /// Takes note of when an action took place: a new run starts after all of them.
     pub(crate) fn note_action(&mut self, at: Stamp) {
         self.horizon = self.horizon.max(at.time);
-        if let Some(axis) = self.axes.get_mut(usize::from(at.view.0)) {
+        if let Some(axis) = self.axes.get_mut(at.view.index()) {
             axis.horizon = axis.horizon.max(at.on_axis);
         }
     }
@@ -163,7 +172,7 @@ impl Clock {
         let tolerance = self.tolerance.map(i128::from);
         let is_behind = |window: i128, of: i128| tolerance.is_some_and(|t| window < of - t);
         let is_absurd = |step: i128| tolerance.is_some() && step > LONGEST_STEP;
-        let axis = &mut self.axes[usize::from(view.0)];
+        let axis = &mut self.axes[view.index()];
         let (this, newest) = (i128::from(window), i128::from(axis.newest));
         // What an application has told of before the first finding is no later than it.
         let first = || (this + axis.time_offset).max(self.horizon.into());
@@ -194,7 +203,7 @@ impl Clock {
     }
 
     fn stamp_on(&self, view: View, window: i64) -> Stamp {
-        let axis = self.axes.get(usize::from(view.0));
+        let axis = self.axes.get(view.index());
         let (run_offset, time_offset) = axis.map_or((0, 0), |a| (a.run_offset, a.time_offset));
         Stamp {
             view,
@@ -209,9 +218,9 @@ impl Clock {
         if let Some(view) = self.views.get(name) {
             return *view;
         }
-        let next = u8::try_from(self.axes.len().min(MOST_VIEWS - 1));
-        let view = View(next.unwrap_or_default());
-        if self.axes.len() < MOST_VIEWS {
+        let number = u8::try_from(self.axes.len() + 1).unwrap_or(MOST_VIEWS);
+        let view = NonZeroU8::new(number.min(MOST_VIEWS)).map_or(View::FIRST, View);
+        if self.axes.len() < usize::from(MOST_VIEWS) {
             // The very first window is taken as it is, unless it leaves no room to move on.
             let is_absurd = self.tolerance.is_some() && i128::from(window).abs() > LONGEST_STEP;
             let offset = if is_absurd && self.now.is_none() {
@@ -340,7 +349,7 @@ mod tests {
         for i in 0..1_000 {
             c.observe(&i.to_string(), i);
         }
-        assert_eq!(c.axes.len(), MOST_VIEWS);
-        assert_eq!(c.views.len(), MOST_VIEWS);
+        assert_eq!(c.axes.len(), usize::from(MOST_VIEWS));
+        assert_eq!(c.views.len(), usize::from(MOST_VIEWS));
     }
 }

@@ -4,15 +4,15 @@
 //! a `name` for machines, a sentence (`Display`) for people, and its numbers.
 
 use std::fmt;
-use std::sync::Arc;
 
 use dfo_model::{ActionPlan, Value};
 use serde::Serialize;
 
 use crate::notice::Notice;
 
-/// A name of a knob, a tag, a node, a plan or a finding type. Cheap to clone.
-pub type Name = Arc<str>;
+/// A name of a knob, a tag, a node, a plan or a finding type. Cheap to clone, and held in place where
+/// it is short (up to 23 bytes).
+pub type Name = smol_str::SmolStr;
 
 /// All that came of one event, in the order in which it was decided.
 #[derive(Debug, Clone, PartialEq, Default)]

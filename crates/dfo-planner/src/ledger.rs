@@ -7,7 +7,6 @@
 mod closed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 
 use dfo_model::{KnobType, Value};
 use foldhash::fast::FixedState;
@@ -15,6 +14,7 @@ use foldhash::fast::FixedState;
 use closed::ClosedPlans;
 pub(crate) use closed::{Closed, Closing};
 
+use crate::account::{Account, Action};
 use crate::clock::{Clock, Stamp, Time};
 use crate::decision::Name;
 use crate::nodes::{NodeId, Nodes};
@@ -28,40 +28,6 @@ pub(crate) enum Scope {
     Job,
     Node(NodeId),
 }
-
-/// What is known of a knob in one scope: what every finding asks, and the rest apart from it, so
-/// that many accounts take little memory to look through.
-#[derive(Debug, Default)]
-pub(crate) struct Account {
-    /// Our own plan that awaits its acknowledgement.
-    pending: Option<Name>,
-    /// When the knob's cooldown began.
-    pub(crate) resting_since: Option<Stamp>,
-    standing: Box<Standing>,
-}
-
-/// What an account is asked for once its knob may act.
-#[derive(Debug, Default)]
-struct Standing {
-    /// The value in force; `None` for a node without a value of its own.
-    value: Option<Value>,
-    /// The last action for each tag, the latest last.
-    actions: Vec<Action>,
-}
-
-/// An action that was applied.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Action {
-    pub(crate) tag: Name,
-    pub(crate) at: Stamp,
-    /// The severity at which it was made.
-    pub(crate) severity: f64,
-    /// How many actions before it, in a row, did not help.
-    pub(crate) retries: u32,
-}
-
-/// Tags can be renamed without end; more actions than this are not remembered of one account.
-const MOST_ACTIONS: usize = 32;
 
 /// The nodes that have an account for a knob.
 #[derive(Debug, Default)]
@@ -123,7 +89,6 @@ pub(crate) struct Ledger {
     /// The job-wide accounts, by knob. Apart from the next, which few findings need.
     job_accounts: Vec<Account>,
     knob_nodes: Vec<KnobNodes>,
-    node_accounts: HashMap<(KnobId, NodeId), Account, FixedState>,
     pub(crate) nodes: Nodes,
     open: HashMap<Name, OpenPlan, FixedState>,
     /// The open plans in the order of waiting.
@@ -150,38 +115,11 @@ impl Reach {
     }
 }
 
-impl Account {
-    pub(crate) fn pending(&self) -> Option<&Name> {
-        self.pending.as_ref()
-    }
-
-    /// The last action for a tag.
-    pub(crate) fn last_action_for(&self, tag: &Name) -> Option<&Action> {
-        self.standing.actions.iter().rev().find(|a| a.tag == *tag)
-    }
-
-    /// The last action for any tag.
-    pub(crate) fn last_action(&self) -> Option<&Action> {
-        self.standing.actions.last()
-    }
-
-    fn record(&mut self, action: Action) {
-        self.resting_since = Some(action.at);
-        let actions = &mut self.standing.actions;
-        actions.retain(|a| a.tag != action.tag);
-        if actions.len() == MOST_ACTIONS {
-            actions.remove(0);
-        }
-        actions.push(action);
-    }
-}
-
 impl Ledger {
     pub(crate) fn new(nodes_remembered: usize) -> Self {
         Ledger {
             job_accounts: Vec::new(),
             knob_nodes: Vec::new(),
-            node_accounts: HashMap::default(),
             nodes: Nodes::new(nodes_remembered),
             open: HashMap::default(),
             waiting: BTreeMap::new(),
@@ -192,9 +130,7 @@ impl Ledger {
 
     /// Opens the accounts of a knob that was registered for the first time.
     pub(crate) fn add_knob(&mut self, value: Value) {
-        let mut account = Account::default();
-        account.standing.value = Some(value);
-        self.job_accounts.push(account);
+        self.job_accounts.push(Account::with_value(value));
         self.knob_nodes.push(KnobNodes::default());
     }
 
@@ -207,23 +143,19 @@ impl Ledger {
     }
 
     pub(crate) fn node_account(&self, knob: KnobId, node: NodeId) -> Option<&Account> {
-        self.node_accounts.get(&(knob, node))
+        self.nodes.account(node, knob)
     }
 
     /// The job-wide value in force.
     pub(crate) fn job_value(&self, knob: KnobId) -> &Value {
         // Set when the account is opened, and never taken away.
         const UNSET: &Value = &Value::Bool(false);
-        self.job_account(knob)
-            .standing
-            .value
-            .as_ref()
-            .unwrap_or(UNSET)
+        self.job_account(knob).value().unwrap_or(UNSET)
     }
 
     /// The value of its own that a node has.
     pub(crate) fn node_value(&self, knob: KnobId, node: NodeId) -> Option<&Value> {
-        self.node_account(knob, node)?.standing.value.as_ref()
+        self.node_account(knob, node)?.value()
     }
 
     /// The value in force in a scope.
@@ -236,7 +168,7 @@ impl Ledger {
     }
 
     pub(crate) fn set_job_value(&mut self, knob: KnobId, value: Value) {
-        self.job_accounts[knob.index()].standing.value = Some(value);
+        self.job_accounts[knob.index()].set_value(Some(value));
     }
 
     /// The nodes that have a value of their own.
@@ -263,7 +195,6 @@ impl Ledger {
         let (node, forgotten) = self.nodes.remember(name)?;
         if let Some(forgotten) = forgotten {
             for knob in forgotten.knobs {
-                self.node_accounts.remove(&(knob, forgotten.id));
                 self.knob_nodes[knob.index()].all.remove(&forgotten.id);
             }
             notices.push(Notice::NodeForgotten {
@@ -284,14 +215,15 @@ impl Ledger {
         let in_force = self.job_value(knob).clone();
         for node in self.nodes_with_value(knob) {
             let account = self.account_mut(knob, Scope::Node(node));
-            let Some(value) = account.standing.value.take() else {
+            let Some(value) = account.set_value(None) else {
                 continue;
             };
-            account.standing.value = kind.fit(&value);
-            if account.standing.value.is_none() {
+            let fitting = kind.fit(&value);
+            account.set_value(fitting.clone());
+            if fitting.is_none() {
                 notices.push(Notice::ValueRefused {
-                    knob: Arc::clone(name),
-                    node: Some(Arc::clone(self.nodes.name(node))),
+                    knob: name.clone(),
+                    node: Some(self.nodes.name(node).clone()),
                     value,
                     in_force: in_force.clone(),
                 });
@@ -316,9 +248,9 @@ impl Ledger {
                 self.nodes.keep(node);
             }
             let account = self.account_mut(knob, scope);
-            before.push((scope, account.standing.value.replace(value.clone())));
+            before.push((scope, account.set_value(Some(value.clone()))));
             if origin == Origin::Ours {
-                account.pending = Some(Arc::clone(&id));
+                account.set_pending(Some(id.clone()));
                 if let Scope::Node(node) = scope {
                     self.knob_nodes[knob.index()].pending.insert(node);
                 }
@@ -326,9 +258,9 @@ impl Ledger {
         }
         self.plans_made += 1;
         let waiting = (now, self.plans_made);
-        self.waiting.insert(waiting, Arc::clone(&id));
+        self.waiting.insert(waiting, id.clone());
         let plan = OpenPlan {
-            id: Arc::clone(&id),
+            id: id.clone(),
             knob,
             reach,
             origin,
@@ -344,11 +276,7 @@ impl Ledger {
     /// Takes away the nodes' own values; they come back should the plan come to nothing.
     pub(crate) fn clear_node_values(&mut self, knob: KnobId, plan_id: &str) {
         for node in self.nodes_with_value(knob) {
-            let value = self
-                .account_mut(knob, Scope::Node(node))
-                .standing
-                .value
-                .take();
+            let value = self.account_mut(knob, Scope::Node(node)).set_value(None);
             if let Some(plan) = self.open.get_mut(plan_id) {
                 self.nodes.keep(node);
                 plan.before.push((Scope::Node(node), value));
@@ -397,7 +325,8 @@ impl Ledger {
             return;
         };
         for scope in plan.reach.scopes() {
-            self.account_mut(plan.knob, scope).standing.value = Some(value.clone());
+            self.account_mut(plan.knob, scope)
+                .set_value(Some(value.clone()));
             let action = Action {
                 at,
                 ..plan.action.clone()
@@ -433,7 +362,7 @@ impl Ledger {
             // The knob may have another type by now.
             let fitting = value.as_ref().and_then(|v| kind.fit(v));
             if (is_the_plans || was_cleared) && (fitting.is_some() || *scope != Scope::Job) {
-                self.account_mut(plan.knob, *scope).standing.value = fitting;
+                self.account_mut(plan.knob, *scope).set_value(fitting);
             }
         }
         Some(plan)
@@ -464,13 +393,11 @@ impl Ledger {
     ) {
         let open = self.open.values();
         let concerned = open.filter(|plan| plan.knob == knob && reach.covers(&plan.reach));
-        let mut concerned: Vec<_> = concerned
-            .map(|p| (p.waiting.1, Arc::clone(&p.id)))
-            .collect();
+        let mut concerned: Vec<_> = concerned.map(|p| (p.waiting.1, p.id.clone())).collect();
         concerned.sort_unstable();
         for (_, plan_id) in concerned {
             self.close(&plan_id, None, Closing::Superseded);
-            let by = Arc::clone(by);
+            let by = by.clone();
             notices.push(Notice::PlanSuperseded { plan_id, by });
         }
     }
@@ -479,7 +406,7 @@ impl Ledger {
     pub(crate) fn overdue(&self, clock: &Clock, patience: Patience) -> Option<(Name, i64)> {
         let ((since, _), id) = self.waiting.first_key_value()?;
         let waited = clock.waited_since(*since, clock.now());
-        patience.is_over(waited).then(|| (Arc::clone(id), waited))
+        patience.is_over(waited).then(|| (id.clone(), waited))
     }
 
     fn close(&mut self, id: &str, applied: Option<&Value>, closing: Closing) -> Option<OpenPlan> {
@@ -492,8 +419,8 @@ impl Ledger {
         }
         for scope in plan.reach.scopes() {
             let account = self.account_mut(plan.knob, scope);
-            if account.pending.as_ref() == Some(&plan.id) {
-                account.pending = None;
+            if account.pending() == Some(&plan.id) {
+                account.set_pending(None);
                 if let Scope::Node(node) = scope {
                     self.knob_nodes[plan.knob.index()].pending.remove(&node);
                 }
@@ -506,7 +433,7 @@ impl Ledger {
             wanted: plan.value.clone(),
             applied: applied.cloned(),
         };
-        self.closed.add(Arc::clone(&plan.id), closed);
+        self.closed.add(plan.id.clone(), closed);
         Some(plan)
     }
 
@@ -526,10 +453,8 @@ impl Ledger {
         match scope {
             Scope::Job => &mut self.job_accounts[knob.index()],
             Scope::Node(node) => {
-                if self.knob_nodes[knob.index()].all.insert(node) {
-                    self.nodes.add_knob(node, knob);
-                }
-                self.node_accounts.entry((knob, node)).or_default()
+                self.knob_nodes[knob.index()].all.insert(node);
+                self.nodes.account_mut(node, knob)
             }
         }
     }

@@ -62,6 +62,7 @@
 //! application), and does not look at [`dfo_model::PublishMode`]: whether the summary at the end of
 //! a run is acted on is the caller's choice.
 
+mod account;
 mod clock;
 mod decision;
 mod gates;

@@ -6,12 +6,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 
 use dfo_model::node_names_match;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
+use crate::account::Account;
 use crate::decision::Name;
 use crate::registry::KnobId;
 
@@ -24,13 +25,14 @@ struct Node {
     name: Name,
     /// Open plans that name it: it must not be forgotten under them.
     open_plans: u32,
-    /// The knobs that have an account for it.
-    knobs: Vec<KnobId>,
+    /// What is known of knobs there, by knob. The first ones within the node itself: with many
+    /// nodes, a decision costs what it takes to fetch memory.
+    accounts: SmallVec<[(KnobId, Account); 2]>,
     /// When it was seen last, as a count of all sightings.
     seen: u64,
 }
 
-/// A node that had to make room: its name, and the knobs that have an account for it.
+/// A node that had to make room: its name, and the knobs that had an account for it.
 pub(crate) struct Forgotten {
     pub(crate) id: NodeId,
     pub(crate) name: Name,
@@ -123,8 +125,23 @@ impl Nodes {
         }
     }
 
-    pub(crate) fn add_knob(&mut self, id: NodeId, knob: KnobId) {
-        self.slots[id.0 as usize].knobs.push(knob);
+    /// What is known of a knob on a node.
+    pub(crate) fn account(&self, id: NodeId, knob: KnobId) -> Option<&Account> {
+        let accounts = &self.slots[id.0 as usize].accounts;
+        let at = accounts.binary_search_by_key(&knob, |(k, _)| *k).ok()?;
+        Some(&accounts[at].1)
+    }
+
+    /// The same, to be changed; opened if there is none.
+    pub(crate) fn account_mut(&mut self, id: NodeId, knob: KnobId) -> &mut Account {
+        let accounts = &mut self.slots[id.0 as usize].accounts;
+        let at = accounts
+            .binary_search_by_key(&knob, |(k, _)| *k)
+            .unwrap_or_else(|at| {
+                accounts.insert(at, (knob, Account::default()));
+                at
+            });
+        &mut accounts[at].1
     }
 
     /// Keeps a node from being forgotten until [`Nodes::release`] was called as often.
@@ -145,7 +162,7 @@ impl Nodes {
         let node = Node {
             name: name.into(),
             open_plans: 0,
-            knobs: Vec::new(),
+            accounts: SmallVec::new(),
             seen: self.sightings,
         };
         let id = if let Some(id) = self.free.pop() {
@@ -157,7 +174,7 @@ impl Nodes {
             NodeId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         };
         let (slots, hasher) = (&self.slots, &self.hasher);
-        let hash_of = |id: &NodeId| hasher.hash_one(&*slots[id.0 as usize].name);
+        let hash_of = |id: &NodeId| hasher.hash_one(slots[id.0 as usize].name.as_str());
         self.ids.insert_unique(hasher.hash_one(name), id, hash_of);
         self.to_go.push(Reverse((self.sightings, id)));
         id
@@ -176,9 +193,10 @@ impl Nodes {
                 self.to_go.push(Reverse((node.seen, id)));
                 continue;
             }
-            let knobs = std::mem::take(&mut node.knobs);
-            let name = Arc::clone(&node.name);
-            let hash = self.hasher.hash_one(&*name);
+            let accounts = std::mem::take(&mut node.accounts);
+            let knobs = accounts.into_iter().map(|(knob, _)| knob).collect();
+            let name = node.name.clone();
+            let hash = self.hasher.hash_one(name.as_str());
             if let Ok(entry) = self.ids.find_entry(hash, |other| *other == id) {
                 entry.remove();
             }

@@ -5,8 +5,6 @@ mod finding;
 mod global_plan;
 mod registration;
 
-use std::sync::Arc;
-
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
 use crate::clock::{Clock, Stamp};
@@ -96,9 +94,7 @@ impl Planner {
     fn node_of(&self, reach: &Reach) -> Option<Name> {
         match reach {
             Reach::Job => None,
-            Reach::Nodes(nodes) => nodes
-                .first()
-                .map(|n| Arc::clone(self.ledger.nodes.name(*n))),
+            Reach::Nodes(nodes) => nodes.first().map(|n| self.ledger.nodes.name(*n).clone()),
         }
     }
 

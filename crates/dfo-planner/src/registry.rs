@@ -4,10 +4,11 @@
 //! on a finding costs as much as the knobs that respond to its tags, and can miss nothing.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::BuildHasher;
 
 use dfo_model::Knob;
 use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::decision::Name;
@@ -77,7 +78,8 @@ struct CheckedResponse {
 pub(crate) struct Registry {
     knobs: Vec<Entry>,
     by_name: HashMap<Name, KnobId, FixedState>,
-    tags: HashMap<Name, Tag, FixedState>,
+    tags: HashTable<Tag>,
+    hasher: FixedState,
 }
 
 impl Registry {
@@ -99,7 +101,8 @@ impl Registry {
     }
 
     pub(crate) fn tag(&self, name: &str) -> Option<&Tag> {
-        self.tags.get(name)
+        let hash = self.hasher.hash_one(name);
+        self.tags.find(hash, |tag| tag.name == name)
     }
 
     /// Checks a definition. What is wrong goes into `refused`; a knob without its wrong responses is
@@ -108,7 +111,7 @@ impl Registry {
         let name: Name = knob.id.as_str().into();
         let mut refuse = |tag: Option<&str>, (field, why): (&'static str, String)| {
             refused.push(Notice::KnobRefused {
-                knob: Arc::clone(&name),
+                knob: name.clone(),
                 tag: tag.map(Name::from),
                 field,
                 why,
@@ -155,7 +158,7 @@ impl Registry {
             responses,
         } = checked;
         let entry = Entry {
-            name: Arc::clone(&name),
+            name: name.clone(),
             domain,
             definition,
         };
@@ -164,28 +167,33 @@ impl Registry {
             // A knob takes hundreds of bytes: memory ends long before the numbers do.
             KnobId(u32::try_from(self.knobs.len()).unwrap_or(u32::MAX))
         });
+        let mut earlier = Vec::new();
         if known.is_some() {
-            self.knobs[knob.index()] = entry;
+            let replaced = std::mem::replace(&mut self.knobs[knob.index()], entry);
+            earlier.extend(replaced.definition.responds_to.keys().map(Name::from));
         } else {
             self.knobs.push(entry);
             self.by_name.insert(name, knob);
         }
-        self.replace_responses(knob, responses);
+        self.replace_responses(knob, &earlier, responses);
         knob
     }
 
     /// A response to a tag that the knob responded to before keeps its place; others go last.
-    fn replace_responses(&mut self, knob: KnobId, responses: Vec<(Name, CheckedResponse)>) {
-        let stays = |tag: &str| responses.iter().any(|(name, _)| **name == *tag);
-        self.tags.retain(|name, tag| {
-            if !stays(name) {
-                tag.responders.retain(|r| r.knob != knob);
+    fn replace_responses(
+        &mut self,
+        knob: KnobId,
+        earlier: &[Name],
+        responses: Vec<(Name, CheckedResponse)>,
+    ) {
+        for tag in earlier {
+            if !responses.iter().any(|(name, _)| name == tag) {
+                self.remove_response(tag, knob);
             }
-            !tag.responders.is_empty()
-        });
+        }
         for (name, checked) in responses {
-            let responder = checked.responder(knob, Arc::clone(&self.entry(knob).name));
-            let tag = self.tag_named(name);
+            let responder = checked.responder(knob, self.entry(knob).name.clone());
+            let tag = self.tag_named(&name);
             match tag.responders.iter_mut().find(|r| r.knob == knob) {
                 Some(earlier) => *earlier = responder,
                 None => tag.responders.push(responder),
@@ -193,11 +201,30 @@ impl Registry {
         }
     }
 
-    fn tag_named(&mut self, name: Name) -> &mut Tag {
-        self.tags.entry(name).or_insert_with_key(|name| Tag {
-            name: Arc::clone(name),
+    fn remove_response(&mut self, tag: &str, knob: KnobId) {
+        let hash = self.hasher.hash_one(tag);
+        if let Ok(mut entry) = self.tags.find_entry(hash, |t| t.name == tag) {
+            let responders = &mut entry.get_mut().responders;
+            responders.retain(|r| r.knob != knob);
+            if responders.is_empty() {
+                entry.remove();
+            }
+        }
+    }
+
+    fn tag_named(&mut self, name: &Name) -> &mut Tag {
+        let Registry { tags, hasher, .. } = self;
+        let hash = hasher.hash_one(name.as_str());
+        let entry = tags.entry(
+            hash,
+            |tag| tag.name == *name,
+            |tag| hasher.hash_one(tag.name.as_str()),
+        );
+        let new = || Tag {
+            name: name.clone(),
             responders: SmallVec::new(),
-        })
+        };
+        entry.or_insert_with(new).into_mut()
     }
 }
 

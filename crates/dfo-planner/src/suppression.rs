@@ -5,7 +5,6 @@
 //! refresh ends when patience does.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -76,7 +75,7 @@ impl Suppressions {
         let before = self.by_type.remove(finding_type).unwrap_or_default();
         for tag in before {
             if tags.clone().any(|t| t == &*tag) {
-                self.by_type.entry(Arc::clone(&by)).or_default().push(tag);
+                self.by_type.entry(by.clone()).or_default().push(tag);
             } else {
                 self.remove(&tag, finding_type);
                 notices.push(ended(&tag, &by, SuppressionEnd::Cleared));
@@ -106,7 +105,7 @@ impl Suppressions {
         for (tag, all) in &self.by_tag {
             for suppression in all {
                 if is_over(suppression.since) {
-                    over.push((Arc::clone(tag), Arc::clone(&suppression.by)));
+                    over.push((tag.clone(), suppression.by.clone()));
                 } else {
                     oldest = oldest.min(suppression.since);
                 }
@@ -152,16 +151,16 @@ impl Suppressions {
         self.count += 1;
         self.oldest = self.oldest.min(since);
         self.by_type
-            .entry(Arc::clone(by))
+            .entry(by.clone())
             .or_default()
-            .push(Arc::clone(&name));
+            .push(name.clone());
         notices.push(Notice::SuppressionStarted {
-            tag: Arc::clone(&name),
-            finding_type: Arc::clone(by),
+            tag: name.clone(),
+            finding_type: by.clone(),
             severity,
         });
         let suppression = Suppression {
-            by: Arc::clone(by),
+            by: by.clone(),
             severity,
             since,
         };
@@ -184,8 +183,8 @@ impl Suppressions {
 
 fn ended(tag: &Name, by: &Name, why: SuppressionEnd) -> Notice {
     Notice::SuppressionEnded {
-        tag: Arc::clone(tag),
-        finding_type: Arc::clone(by),
+        tag: tag.clone(),
+        finding_type: by.clone(),
         why,
     }
 }

@@ -353,7 +353,7 @@ mod new_run {
     fn a_window_more_than_10_below_the_newest_starts_a_new_run() {
         let mut s = with_knob(Settings::default());
         s.find(&finding(&[]).at(100));
-        assert!(s.find(&finding(&[]).at(90)).0.is_empty());
+        assert_eq!(s.find(&finding(&[]).at(90)).held_by(), "no_tags");
         let out = s.find(&finding(&[]).at(89));
         assert_eq!(
             out.notice(),
@@ -415,8 +415,14 @@ mod new_run {
     fn the_newest_window_is_that_of_the_view() {
         let mut s = with_knob(Settings::default());
         s.find(&finding(&[]).at(5_000).view("window"));
-        assert!(s.find(&finding(&[]).at(3).view("epoch")).0.is_empty());
-        assert!(s.find(&finding(&[]).at(5_001).view("window")).0.is_empty());
+        assert_eq!(
+            s.find(&finding(&[]).at(3).view("epoch")).held_by(),
+            "no_tags"
+        );
+        assert_eq!(
+            s.find(&finding(&[]).at(5_001).view("window")).held_by(),
+            "no_tags"
+        );
     }
 
     /// `window − the last action's window < cooldown_windows`, both of one view.

@@ -1,7 +1,6 @@
 //! The plans closed lately, so that a late or repeated acknowledgement is told from an unknown one.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
 use dfo_model::{AckStatus, Value};
 use foldhash::fast::FixedState;
@@ -50,7 +49,7 @@ impl ClosedPlans {
         {
             self.by_id.remove(&oldest);
         }
-        self.order.push_back(Arc::clone(&id));
+        self.order.push_back(id.clone());
         self.by_id.insert(id, closed);
     }
 }

@@ -1,7 +1,5 @@
 //! An application tells what became of a plan.
 
-use std::sync::Arc;
-
 use dfo_model::{Ack, AckStatus};
 
 use crate::decision::Name;
@@ -16,9 +14,9 @@ impl Planner {
         };
         let entry = self.registry.entry(plan.knob);
         let (knob, kind) = (plan.knob, entry.domain.kind());
-        let (name, plan_id) = (Arc::clone(&entry.name), Arc::clone(&plan.id));
+        let (name, plan_id) = (entry.name.clone(), plan.id.clone());
         let refuse = |field, why| Notice::AckRefused {
-            plan_id: Arc::clone(&plan_id),
+            plan_id: plan_id.clone(),
             field,
             why,
         };

@@ -1,14 +1,14 @@
 //! The diagnoser found something: the gates, the new value, the plan.
 
 use std::fmt::Write;
-use std::sync::Arc;
 
 use dfo_model::{ActionPlan, FindingView, Trend};
 
+use crate::account::{Account, Action};
 use crate::clock::{Clock, Moment, Stamp};
 use crate::decision::{Decisions, Gate, Hold, Name};
 use crate::gates::{self, Standing};
-use crate::ledger::{Account, Action, Closing, Ledger, Origin, Proposal, Reach, Scope};
+use crate::ledger::{Closing, Ledger, Origin, Proposal, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
@@ -39,9 +39,9 @@ impl Seen<'_> {
     fn hold(&self, gate: Gate, knob: Option<&Name>, tag: Option<&Name>) -> Hold {
         Hold {
             gate,
-            knob: knob.map(Arc::clone),
-            tag: tag.map(Arc::clone),
-            node: self.node.as_ref().map(|node| Arc::clone(&node.shared)),
+            knob: knob.cloned(),
+            tag: tag.cloned(),
+            node: self.node.as_ref().map(|node| node.shared.clone()),
             window_index: self.finding.window_index,
         }
     }
@@ -118,7 +118,7 @@ impl Planner {
         Some(Notice::PlanExpired {
             node: self.node_of(&plan.reach),
             value: self.value_of(knob, &plan.reach).clone(),
-            knob: Arc::clone(&entry.name),
+            knob: entry.name.clone(),
             plan_id: plan.id,
             windows_waited,
         })
@@ -167,7 +167,7 @@ impl Planner {
         let shared = match id {
             Some(id) => {
                 self.ledger.nodes.touch(id);
-                Arc::clone(self.ledger.nodes.name(id))
+                self.ledger.nodes.name(id).clone()
             }
             None => name.into(),
         };
@@ -176,7 +176,7 @@ impl Planner {
 
     fn respond(&mut self, name: &str, seen: &mut Seen<'_>, decisions: &mut Decisions) {
         let tag = self.registry.tag(name);
-        let shared = || tag.map_or_else(|| name.into(), |tag| Arc::clone(&tag.name));
+        let shared = || tag.map_or_else(|| name.into(), |tag| tag.name.clone());
         if let Some(gate) = self.suppressed(name, seen) {
             return decisions.hold(seen.hold(gate, None, Some(&shared())));
         }
@@ -221,7 +221,7 @@ impl Planner {
             return None;
         }
         Some(Gate::Suppressed {
-            by: Arc::clone(&suppression.by),
+            by: suppression.by.clone(),
             value,
             threshold: suppression.severity,
         })
@@ -309,7 +309,7 @@ fn decide(
         origin: Origin::Ours,
         value: new,
         action: Action {
-            tag: Arc::clone(&tag.name),
+            tag: tag.name.clone(),
             at: seen.moment.stamp,
             severity: seen.facts.severity,
             retries,
@@ -359,8 +359,8 @@ impl Deciding<'_> {
     fn pending(&self, accounts: &Accounts<'_>, ledger: &Ledger) -> Result<(), Gate> {
         let held_by = |plan_id: &Name, plan_node: Option<&Name>| {
             Err(Gate::Pending {
-                plan_id: Arc::clone(plan_id),
-                plan_node: plan_node.map(Arc::clone),
+                plan_id: plan_id.clone(),
+                plan_node: plan_node.cloned(),
             })
         };
         let node = self.seen.node.as_ref();

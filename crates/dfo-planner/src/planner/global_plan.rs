@@ -1,11 +1,10 @@
 //! An optimizer above wants a change.
 
-use std::sync::Arc;
-
 use dfo_model::{ActionPlan, Value, node_names_match};
 
+use crate::account::Action;
 use crate::decision::{Decisions, Name};
-use crate::ledger::{Action, Origin, Proposal, Reach, Scope};
+use crate::ledger::{Origin, Proposal, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::{GlobalPlanIgnored, Notice};
 use crate::planner::Planner;
@@ -26,11 +25,11 @@ impl Planner {
     ) -> Result<ActionPlan, Notice> {
         let plan_id: Name = plan.plan_id.as_str().into();
         let ignore = |why| Notice::GlobalPlanIgnored {
-            plan_id: Arc::clone(&plan_id),
+            plan_id: plan_id.clone(),
             why,
         };
         let refuse = |field, why| Notice::GlobalPlanRefused {
-            plan_id: Arc::clone(&plan_id),
+            plan_id: plan_id.clone(),
             field,
             why,
         };

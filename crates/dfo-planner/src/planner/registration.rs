@@ -1,7 +1,5 @@
 //! An application tells which knobs it has.
 
-use std::sync::Arc;
-
 use dfo_model::{Knob, Registration, Value};
 
 use crate::decision::Decisions;
@@ -30,7 +28,7 @@ impl Planner {
                 decisions.notice_if_odd(entry, &value);
             }
             if known.is_none() {
-                let knob = Arc::clone(name);
+                let knob = name.clone();
                 decisions.notice(Notice::KnobRegistered { knob, value });
             }
         }
@@ -64,7 +62,7 @@ impl Planner {
         let value = entry.domain.kind().fit(live).unwrap_or_else(|| {
             let in_force = default_of(entry);
             decisions.notice(Notice::ValueRefused {
-                knob: Arc::clone(&entry.name),
+                knob: entry.name.clone(),
                 node: None,
                 value: live.clone(),
                 in_force: in_force.clone(),
@@ -80,7 +78,7 @@ impl Decisions {
     fn notice_if_odd(&mut self, entry: &Entry, value: &Value) {
         if !entry.domain.allows(value) {
             self.notice(Notice::ValueKept {
-                knob: Arc::clone(&entry.name),
+                knob: entry.name.clone(),
                 value: value.clone(),
             });
         }

@@ -1,0 +1,95 @@
+//! What is known of a knob in one scope: its value, its pending plan, its last actions.
+
+use dfo_model::Value;
+
+use crate::clock::Stamp;
+use crate::decision::Name;
+
+/// What is known of a knob in one scope: what every finding asks, and the rest apart from it, so
+/// that many accounts take little memory to look through.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// When the knob's cooldown began.
+    pub(crate) resting_since: Option<Stamp>,
+    is_pending: bool,
+    standing: Box<Standing>,
+}
+
+/// What an account is asked for once its knob may act.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Our own plan that awaits its acknowledgement.
+    pending: Option<Name>,
+    /// The value in force; `None` for a node without a value of its own.
+    value: Option<Value>,
+    /// The last action for each tag, the latest last.
+    actions: Vec<Action>,
+}
+
+/// An action that was applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Action {
+    pub(crate) tag: Name,
+    pub(crate) at: Stamp,
+    /// The severity at which it was made.
+    pub(crate) severity: f64,
+    /// How many actions before it, in a row, did not help.
+    pub(crate) retries: u32,
+}
+
+/// Tags can be renamed without end; more actions than this are not remembered of one account.
+const MOST_ACTIONS: usize = 32;
+
+impl Account {
+    /// An account with a value of its own.
+    pub(crate) fn with_value(value: Value) -> Self {
+        let mut account = Account::default();
+        account.standing.value = Some(value);
+        account
+    }
+
+    /// The value in force, if this scope has one of its own.
+    pub(crate) fn value(&self) -> Option<&Value> {
+        self.standing.value.as_ref()
+    }
+
+    /// Puts another value in force; the one before it.
+    pub(crate) fn set_value(&mut self, value: Option<Value>) -> Option<Value> {
+        std::mem::replace(&mut self.standing.value, value)
+    }
+
+    /// Our own plan that awaits its acknowledgement.
+    pub(crate) fn pending(&self) -> Option<&Name> {
+        match self.is_pending {
+            true => self.standing.pending.as_ref(),
+            false => None,
+        }
+    }
+
+    pub(crate) fn set_pending(&mut self, plan: Option<Name>) {
+        self.is_pending = plan.is_some();
+        self.standing.pending = plan;
+    }
+
+    /// The last action for a tag.
+    pub(crate) fn last_action_for(&self, tag: &str) -> Option<&Action> {
+        let actions = self.standing.actions.iter();
+        actions.rev().find(|action| action.tag == tag)
+    }
+
+    /// The last action for any tag.
+    pub(crate) fn last_action(&self) -> Option<&Action> {
+        self.standing.actions.last()
+    }
+
+    /// Takes note of an action: the knob rests from it on.
+    pub(crate) fn record(&mut self, action: Action) {
+        self.resting_since = Some(action.at);
+        let actions = &mut self.standing.actions;
+        actions.retain(|a| a.tag != action.tag);
+        if actions.len() == MOST_ACTIONS {
+            actions.remove(0);
+        }
+        actions.push(action);
+    }
+}
