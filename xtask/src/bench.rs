@@ -89,7 +89,7 @@ fn long_session(root: &Path, findings: usize) -> Result<String> {
         let mut finding = finding.clone();
         for field in ["window_index", "last_seen_window"] {
             let window = finding[field].as_u64().unwrap_or_default();
-            finding[field] = json!(window + later as u64);
+            finding[field] = json!(window + u64::try_from(later)?);
         }
         // As Python's `json` writes it, and so as the diagnoser does.
         long.push_str(
@@ -152,8 +152,8 @@ fn replay_to_file(input: &Path, output: &Path) -> Result<()> {
 /// cooldown, holds returned.
 fn planner_alone(size: &Size) -> Result<f64> {
     let mut times = Vec::new();
-    let mut scene = Scene::new(2, 4, 2)?;
-    let findings = scene.findings(size.findings, 2);
+    let mut scene = Scene::new(2, 4)?;
+    let findings = scene.findings(size.findings);
     for _ in 0..size.rounds {
         times.push(timed(|| scene.decide(&findings))?);
     }
@@ -164,10 +164,10 @@ fn planner_alone(size: &Size) -> Result<f64> {
 
 /// Time per finding from few knobs and nodes to many, drawn at random.
 fn scaling(size: &Size) -> Result<()> {
-    let mut few = Scene::new(10, 10, 10)?;
-    let mut many = Scene::new(10_000, 100_000, 10_000)?;
-    let of_few = few.findings(size.findings, 2);
-    let of_many = many.findings(size.findings, 2);
+    let mut few = Scene::new(10, 10)?;
+    let mut many = Scene::new(10_000, 100_000)?;
+    let of_few = few.findings(size.findings);
+    let of_many = many.findings(size.findings);
     let mut few_times = Vec::new();
     let mut many_times = Vec::new();
     for _ in 0..size.rounds {
@@ -196,12 +196,12 @@ struct Scene {
 
 impl Scene {
     /// Each knob responds to a tag of its own number.
-    fn new(knobs: usize, nodes: usize, tags: usize) -> Result<Self> {
+    fn new(knobs: usize, nodes: usize) -> Result<Self> {
         let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(1));
         let definitions: serde_json::Map<String, Json> = (0..knobs)
             .map(|k| {
                 let response = json!({"step": 1, "cooldown_windows": 1_000_000_000});
-                let knob = json!({"default": 1, "range": [0, 1_000_000], "responds_to": {tag(k % tags): response}});
+                let knob = json!({"default": 1, "range": [0, 1_000_000], "responds_to": {tag(k): response}});
                 (format!("knob{k}"), knob)
             })
             .collect();
@@ -217,14 +217,14 @@ impl Scene {
         // Two actions on each node, as a run has them.
         for node in 0..nodes {
             for k in [node % knobs, (node + 1) % knobs] {
-                scene.act(node, k % tags)?;
+                scene.act(node, k);
             }
         }
         Ok(scene)
     }
 
-    fn act(&mut self, node: usize, tag_number: usize) -> Result<()> {
-        let finding = finding(node, &[tag_number], 0);
+    fn act(&mut self, node: usize, knob: usize) {
+        let finding = finding(node, &[knob], 0);
         let decisions = self.planner.handle(Event::Finding(&finding));
         for plan in decisions.plans() {
             let ack = Ack {
@@ -233,15 +233,15 @@ impl Scene {
             };
             self.planner.handle(Event::Ack(&ack));
         }
-        Ok(())
     }
 
-    /// Findings on nodes drawn at random, each with the tags of knobs that have acted there.
-    fn findings(&mut self, count: usize, tags: usize) -> Vec<FindingView<'static>> {
-        let drawn = (0..count).map(|i| {
+    /// Findings on nodes drawn at random, each with the tags of two knobs that have acted there.
+    fn findings(&mut self, count: usize) -> Vec<FindingView<'static>> {
+        let windows = (1..=1_000).cycle();
+        let drawn = windows.take(count).map(|window| {
             let node = self.random.below(self.nodes);
-            let tags: Vec<usize> = (0..tags).map(|t| (node + t) % self.knobs).collect();
-            finding(node, &tags, 1 + (i % 1000) as i64)
+            let knobs = [node % self.knobs, (node + 1) % self.knobs];
+            finding(node, &knobs, window)
         });
         drawn.collect()
     }
@@ -286,7 +286,7 @@ fn tag(number: usize) -> String {
     format!("opportunity{number}")
 }
 
-/// The same numbers in every run: splitmix64.
+/// The same numbers in every run: splitmix64, narrowed to 32 bits.
 struct Random(u64);
 
 impl Random {
@@ -295,7 +295,8 @@ impl Random {
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % limit as u64) as usize
+        let bits = usize::try_from(z >> 32).unwrap_or_default();
+        bits % limit
     }
 }
 
@@ -308,5 +309,7 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<Duration> {
 fn rate(count: usize, times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     let median = times[times.len() / 2];
-    count as f64 / median.as_secs_f64()
+    // Exact up to 2^32 findings, which is more than any run has.
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    f64::from(count) / median.as_secs_f64()
 }

@@ -1,0 +1,253 @@
+//! Any sequence of events, over few names and odd numbers.
+//!
+//! Nothing may panic; the same events give the same decisions; there is never more than one pending
+//! plan for a knob and node; every plan is a change to a finite value; what is remembered is bounded.
+
+#![no_main]
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use dfo_model::{
+    Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobScope, KnobType,
+    Number, PublishMode, Range, Registration, Response, StepMode, Value,
+};
+use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings};
+use libfuzzer_sys::fuzz_target;
+
+const NODES_REMEMBERED: usize = 2;
+const NAMES: [&str; 4] = ["a", "b", "c", ""];
+const SCOPES: [&str; 7] = [
+    "app:epoch",
+    "node:n1:x",
+    "node:n2",
+    "node:n3:x",
+    "node:",
+    "global",
+    "global:window",
+];
+const TRENDS: [&str; 3] = ["stable", "worsening", "improving"];
+const VIEWS: [Option<&str>; 3] = [None, Some("window"), Some("epoch")];
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut one = planner(bytes);
+    let mut other = planner(bytes);
+    let mut events = Unstructured::new(bytes);
+    let mut plan_ids = vec![String::new()];
+    while !events.is_empty() {
+        let Ok(event) = Happening::arbitrary_with(&mut events, &plan_ids) else {
+            break;
+        };
+        let decisions = event.told_to(&mut one);
+        let again = event.told_to(&mut other);
+        assert_eq!(format!("{decisions:?}"), format!("{again:?}"));
+        check(&one, &decisions, matches!(event, Happening::Finding(_)));
+        plan_ids.extend(decisions.plans().map(|plan| plan.plan_id.clone()));
+    }
+});
+
+fn planner(bytes: &[u8]) -> Planner {
+    let is_original = bytes.first().is_some_and(|b| b & 1 == 1);
+    let mut settings = if is_original {
+        Settings::original()
+    } else {
+        Settings::default()
+    };
+    settings.nodes_remembered = NODES_REMEMBERED;
+    Planner::new(settings, PlanIds::from_seed(0)).on_node("n1")
+}
+
+fn check(planner: &Planner, decisions: &Decisions, is_of_a_finding: bool) {
+    for plan in decisions.plans() {
+        let old = plan.old_value.as_ref().expect("plans say what they change");
+        assert!(
+            !is_of_a_finding || !old.same_as(&plan.new_value),
+            "{plan:?}"
+        );
+        let number = plan.new_value.as_number();
+        assert!(number.is_none_or(|n| n.as_f64().is_finite()), "{plan:?}");
+    }
+    let pending = planner.pending();
+    let mut distinct = pending.clone();
+    distinct.dedup();
+    assert_eq!(pending, distinct);
+    assert!(planner.nodes_remembered() <= NODES_REMEMBERED);
+}
+
+/// An event that owns what it tells.
+enum Happening {
+    Registration(Registration),
+    Finding(FindingView<'static>),
+    Ack(Ack),
+    GlobalPlan(ActionPlan),
+}
+
+impl Happening {
+    fn arbitrary_with(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<Self> {
+        Ok(match u.int_in_range(0..=7)? {
+            0 => Happening::Registration(registration(u)?),
+            1 | 2 => Happening::Ack(ack(u, plan_ids)?),
+            3 => Happening::GlobalPlan(global_plan(u)?),
+            _ => Happening::Finding(finding(u)?),
+        })
+    }
+
+    fn told_to(&self, planner: &mut Planner) -> Decisions {
+        planner.handle(match self {
+            Happening::Registration(registration) => Event::Registration(registration),
+            Happening::Finding(finding) => Event::Finding(finding),
+            Happening::Ack(ack) => Event::Ack(ack),
+            Happening::GlobalPlan(plan) => Event::GlobalPlan(plan),
+        })
+    }
+}
+
+fn registration(u: &mut Unstructured<'_>) -> Result<Registration> {
+    let mut registration = Registration::default();
+    for _ in 0..u.int_in_range(1..=3)? {
+        let knob = knob(u)?;
+        if u.arbitrary()? {
+            registration
+                .current_values
+                .insert(knob.id.clone(), value(u)?);
+        }
+        registration.knobs.insert(knob.id.clone(), knob);
+    }
+    Ok(registration)
+}
+
+fn knob(u: &mut Unstructured<'_>) -> Result<Knob> {
+    let kinds = [
+        KnobType::Int,
+        KnobType::Float,
+        KnobType::Bool,
+        KnobType::Str,
+    ];
+    let mut knob = Knob {
+        id: name(u)?,
+        default: value(u)?,
+        kind: *u.choose(&kinds)?,
+        range: u
+            .arbitrary::<bool>()?
+            .then(|| Ok(Range::new(number(u)?, number(u)?)))
+            .transpose()?,
+        values: None,
+        scope: KnobScope::Job,
+        responds_to: [].into(),
+        target_function: String::new(),
+    };
+    if u.ratio(1, 4)? {
+        let count = u.int_in_range(0..=4)?;
+        knob.values = Some((0..count).map(|_| value(u)).collect::<Result<_>>()?);
+    }
+    for _ in 0..u.int_in_range(0..=2)? {
+        knob.responds_to.insert(name(u)?, response(u)?);
+    }
+    Ok(knob)
+}
+
+fn response(u: &mut Unstructured<'_>) -> Result<Response> {
+    let directions = [Direction::Increase, Direction::Decrease, Direction::Set];
+    let modes = [StepMode::Add, StepMode::Multiply, StepMode::Evidence];
+    Ok(Response {
+        direction: *u.choose(&directions)?,
+        step_mode: *u.choose(&modes)?,
+        step: u.ratio(7, 8)?.then(|| number(u)).transpose()?,
+        set_to: u.arbitrary::<bool>()?.then(|| value(u)).transpose()?,
+        min_severity: float(u)?,
+        min_persistence: int(u)?,
+        cooldown_windows: int(u)?,
+        effectiveness_threshold: float(u)?,
+        ..Response::default()
+    })
+}
+
+fn finding(u: &mut Unstructured<'_>) -> Result<FindingView<'static>> {
+    let metric = |u: &mut Unstructured<'_>| u.arbitrary::<bool>()?.then(|| float(u)).transpose();
+    Ok(FindingView {
+        finding_type: name(u)?.into(),
+        scope: (*u.choose(&SCOPES)?).into(),
+        view_type: u.choose(&VIEWS)?.map(Into::into),
+        motif: "m".into(),
+        severity_score: float(u)?,
+        persistence: int(u)?,
+        trend_direction: (*u.choose(&TRENDS)?).into(),
+        window_index: int(u)?,
+        opportunity_tags: tags(u)?,
+        suppresses_tags: tags(u)?,
+        publish_mode: PublishMode::Control,
+        evidence: Evidence {
+            fetch_frac: metric(u)?,
+            compute_frac: metric(u)?,
+            ..Evidence::default()
+        },
+    })
+}
+
+fn tags(u: &mut Unstructured<'_>) -> Result<Vec<std::borrow::Cow<'static, str>>> {
+    let count = u.int_in_range(0..=3)?;
+    (0..count).map(|_| Ok(name(u)?.into())).collect()
+}
+
+fn ack(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<Ack> {
+    let statuses = [AckStatus::Applied, AckStatus::Rejected, AckStatus::Deferred];
+    Ok(Ack {
+        new_value: u.arbitrary::<bool>()?.then(|| value(u)).transpose()?,
+        window_index: u.arbitrary::<bool>()?.then(|| int(u)).transpose()?,
+        ..Ack::new(u.choose(plan_ids)?, *u.choose(&statuses)?)
+    })
+}
+
+fn global_plan(u: &mut Unstructured<'_>) -> Result<ActionPlan> {
+    let targets: [&[&str]; 4] = [&[], &["n1"], &["n1", "n2", "n1"], &["n3"]];
+    Ok(ActionPlan {
+        plan_id: format!("global{}", u8::arbitrary(u)?),
+        knob_id: name(u)?,
+        target_function: String::new(),
+        old_value: None,
+        new_value: value(u)?,
+        apply_when: String::new(),
+        rationale: String::new(),
+        finding_type: String::new(),
+        severity: float(u)?,
+        opportunity_tag: name(u)?,
+        window_index: int(u)?,
+        target_nodes: u
+            .choose(&targets)?
+            .iter()
+            .map(|n| (*n).to_owned())
+            .collect(),
+    })
+}
+
+fn name(u: &mut Unstructured<'_>) -> Result<String> {
+    Ok((*u.choose(&NAMES)?).to_owned())
+}
+
+fn value(u: &mut Unstructured<'_>) -> Result<Value> {
+    Ok(match u.int_in_range(0..=3)? {
+        0 => Value::Bool(u.arbitrary()?),
+        1 => Value::from(u.choose(&["x", "y", "true"])?.as_ref()),
+        _ => number(u)?.into(),
+    })
+}
+
+fn number(u: &mut Unstructured<'_>) -> Result<Number> {
+    Ok(match u.arbitrary()? {
+        true => Number::Int(int(u)?),
+        false => Number::Float(float(u)?),
+    })
+}
+
+/// Mostly small, sometimes anything.
+fn int(u: &mut Unstructured<'_>) -> Result<i64> {
+    match u.ratio(7, 8)? {
+        true => u.int_in_range(-2..=30),
+        false => u.arbitrary(),
+    }
+}
+
+fn float(u: &mut Unstructured<'_>) -> Result<f64> {
+    match u.ratio(7, 8)? {
+        true => Ok(f64::from(u.int_in_range::<i32>(-4..=12)?) / 8.0),
+        false => u.arbitrary(),
+    }
+}
