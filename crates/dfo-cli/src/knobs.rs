@@ -3,11 +3,14 @@
 pub(crate) mod file;
 mod table;
 
+use std::fmt::Display;
+
 use dfo_model::{InvalidVariable, KnobPack, ProblemKind};
 use dfo_planner::{Event, PlanIds, Planner, Settings};
 
 use crate::args::{KnobSources, KnobsArgs};
 use crate::exit::{Exit, Failure};
+use crate::input::Complaints;
 use crate::output::Console;
 
 /// `dfo knobs`.
@@ -19,7 +22,11 @@ pub(crate) fn run(
     let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(0));
     let bad = register(&args.knobs, packs, &mut planner, console)?;
     if planner.knobs().next().is_none() {
-        return Err(Failure::Usage(no_knobs(packs)));
+        if args.knobs.files.is_empty() {
+            return Err(Failure::Usage(no_knobs(packs)));
+        }
+        console.say("dfo: no knob could be registered");
+        return Ok(Exit::SomeBad);
     }
     table::write(&planner, console)?;
     Ok(if bad > 0 { Exit::SomeBad } else { Exit::Done })
@@ -50,23 +57,29 @@ pub(crate) fn register(
         }
         planner.handle(Event::Registration(&bootstrap.registration));
     }
+    let mut complaints = Complaints::default();
     for path in &sources.files {
         let file = file::read(path)?;
+        let mut say = |line: u64, what: &dyn Display| {
+            let text = || format!("{}:{line}: {what}", file.name());
+            complaints
+                .add(text)
+                .into_iter()
+                .for_each(|text| console.say(&text));
+        };
         for record in file.records() {
             for (line, problem) in record.problems() {
                 bad += u64::from(problem.kind == ProblemKind::Wrong);
-                console.say(&format!("{}:{line}: {problem}", file.name()));
+                say(line, problem);
             }
             for complaint in record.register(planner) {
                 bad += u64::from(complaint.is_refusal);
-                console.say(&format!(
-                    "{}:{}: {}",
-                    file.name(),
-                    complaint.line,
-                    complaint.what
-                ));
+                say(complaint.line, &complaint.what);
             }
         }
+    }
+    if let Some(rest) = complaints.rest() {
+        console.say(&rest);
     }
     Ok(bad)
 }

@@ -11,7 +11,8 @@ pub(crate) struct Lines {
     root: Spot,
 }
 
-/// A value: where it begins, and what it holds.
+/// A value: where it begins, and what it holds. An element of a list goes by its number, and by its
+/// `id` if it has one.
 struct Spot {
     offset: usize,
     children: Vec<(String, Spot)>,
@@ -88,10 +89,14 @@ fn json_spot(value: &ast::Value<'_>, offset: usize) -> Spot {
             children.collect()
         }
         ast::Value::Array(array) => {
-            let children = array.elements.iter().enumerate();
-            let children =
-                children.map(|(i, value)| (format!("[{i}]"), json_spot(value, value.start())));
-            children.collect()
+            let elements = array.elements.iter().enumerate();
+            let elements = elements.flat_map(|(i, value)| {
+                let id = value.as_object().and_then(|o| o.get_string("id"));
+                let id = id.map(|id| id.value.to_string());
+                let spot = |name| (name, json_spot(value, value.start()));
+                [Some(format!("[{i}]")), id].into_iter().flatten().map(spot)
+            });
+            elements.collect()
         }
         _ => Vec::new(),
     };
@@ -110,12 +115,17 @@ fn toml_spot(value: &DeValue<'_>, offset: usize) -> Spot {
     let children = match value {
         DeValue::Table(table) => table_spots(table),
         DeValue::Array(array) => {
-            let children = array.iter().enumerate();
-            let children = children.map(|(i, value)| {
-                let spot = toml_spot(value.get_ref(), value.span().start);
-                (format!("[{i}]"), spot)
+            let elements = array.iter().enumerate();
+            let elements = elements.flat_map(|(i, value)| {
+                let id = value
+                    .get_ref()
+                    .get("id")
+                    .and_then(|id| id.get_ref().as_str());
+                let spot = |name| (name, toml_spot(value.get_ref(), value.span().start));
+                let id = id.map(str::to_owned);
+                [Some(format!("[{i}]")), id].into_iter().flatten().map(spot)
             });
-            children.collect()
+            elements.collect()
         }
         _ => Vec::new(),
     };
@@ -142,6 +152,16 @@ mod tests {
         ] {
             assert_eq!(lines.line_of(path), line, "{path}");
         }
+    }
+
+    #[test]
+    fn elements_of_a_list_go_by_their_ids_too() {
+        let text = "{\"knobs\": [\n{\"id\": \"x.a\"},\n{\"id\": \"x.b\",\n\"range\": [5, 1]}]}";
+        let lines = Lines::of_json(text, 1);
+        assert_eq!(lines.line_of("knobs[1].range"), 4);
+        assert_eq!(lines.line_of("knobs.x.b.range"), 4);
+        let lines = Lines::of_toml("[[knobs]]\nid = \"a\"\n[[knobs]]\nid = \"b\"\nstep = 1\n");
+        assert_eq!(lines.line_of("knobs.b.step"), 5);
     }
 
     #[test]

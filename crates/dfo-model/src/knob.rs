@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::ser::{Serialize, SerializeTuple, Serializer};
 
-use crate::decode::fields::{Fields, number};
+use crate::decode::fields::{Fields, number, shortened};
 use crate::value::{KnobType, Number, Value};
 
 /// A setting that can be changed while the application runs.
@@ -200,7 +200,8 @@ fn knob_type(fields: &mut Fields<'_, '_>) -> KnobType {
     };
     KnobType::from_name(&name).unwrap_or_else(|| {
         let known = "int, float, str, bool";
-        fields.wrong("type", format!("unknown type {name:?}; one of: {known}"));
+        let found = shortened(&name);
+        fields.wrong("type", format!("unknown type {found}; one of: {known}"));
         KnobType::default()
     })
 }

@@ -126,7 +126,8 @@ impl<'t, 'p> Fields<'t, 'p> {
         if found.is_none() {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let known = known.join(", ");
-            self.wrong(name, format!("unknown word {text:?}; one of: {known}"));
+            let found = shortened(&text);
+            self.wrong(name, format!("unknown word {found}; one of: {known}"));
         }
         found.map(|(_, value)| *value)
     }
@@ -174,7 +175,7 @@ impl<'t, 'p> Fields<'t, 'p> {
         for name in self.map.keys() {
             if !self.asked.contains(&name.as_str()) {
                 self.problems.push(Problem {
-                    path: format!("{}{name}", self.prefix()),
+                    path: format!("{}{}", self.prefix(), short_name(name)),
                     what: "unknown field".to_owned(),
                     kind: ProblemKind::UnknownField,
                 });
@@ -257,7 +258,6 @@ fn expected(what: &str, found: &Tree, path: String) -> Problem {
 
 /// A tree in a few words, for messages.
 pub(crate) fn describe(tree: &Tree) -> String {
-    const SHOWN: usize = 40;
     match tree {
         Tree::Null => "null".to_owned(),
         Tree::Array(_) => "a list".to_owned(),
@@ -266,11 +266,26 @@ pub(crate) fn describe(tree: &Tree) -> String {
         Tree::String(s) => match odd_number(s) {
             Some(Odd::NotFinite(token)) => token.to_owned(),
             Some(Odd::BigInt(_)) => "an int beyond 64 bits".to_owned(),
-            None if s.chars().count() > SHOWN => {
-                let start: String = s.chars().take(SHOWN).collect();
-                format!("{start:?}…")
-            }
-            None => format!("{s:?}"),
+            None => shortened(s),
         },
     }
+}
+
+/// So many characters of a text from outside are enough to recognise it by.
+const SHOWN: usize = 40;
+
+/// A text in quotes, its beginning if it is long.
+pub(crate) fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+/// A name as part of a path; a long one could not be found by it anyway.
+fn short_name(name: &str) -> &str {
+    const LONGEST: usize = 200;
+    name.char_indices()
+        .nth(LONGEST)
+        .map_or(name, |(end, _)| &name[..end])
 }

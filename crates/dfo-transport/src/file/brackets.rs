@@ -1,10 +1,11 @@
 //! Where a JSON value ends, told from its brackets and strings alone.
 //!
 //! Not a parser: broken text passes, to be reported by whoever decodes it. What matters is that
-//! broken text ends early, so that the good text after it is found. Two things end it:
+//! broken text ends early, so that the good text after it is found. Three things end it:
 //!
 //! - a line that begins with `{` where JSON allows no object: the value was cut off before it;
-//! - in an array, a line end inside a string, which JSON does not allow.
+//! - in an array, a line end inside a string, which JSON does not allow;
+//! - a line end below more brackets than any reader of JSON follows.
 //!
 //! The text may come in any pieces. Nothing is held but a few numbers, and nesting costs nothing.
 
@@ -12,6 +13,9 @@ use memchr::memchr3;
 
 use super::Layout;
 use super::window::is_blank;
+
+/// No reader of JSON goes deeper: what does is broken, and ends with its line.
+const DEEPEST: u64 = 1024;
 
 #[derive(Debug)]
 pub(super) struct Brackets {
@@ -112,7 +116,8 @@ impl Brackets {
         match byte {
             b'{' if self.depth > 0 => self.line != Line::Text && !self.may_hold_object_here(),
             b'{' | b'[' => self.depth == 0 && self.last != 0,
-            b',' | b']' | b'\n' => self.depth == 0,
+            b'\n' => self.depth == 0 || self.depth > DEEPEST,
+            b',' | b']' => self.depth == 0,
             _ => false,
         }
     }
