@@ -13,12 +13,13 @@ use anyhow::{Context, Result, bail};
 /// Makes the contents of some generated files.
 type Producer = fn() -> Result<Vec<Generated>>;
 
-const PRODUCERS: [Producer; 1] = [schemas];
+const PRODUCERS: [Producer; 2] = [schemas, manual_pages];
 
 /// Folders in which every file is generated: what no producer makes any more goes.
-const GENERATED_FOLDERS: [&str; 1] = [SCHEMAS];
+const GENERATED_FOLDERS: [&str; 2] = [SCHEMAS, MANUAL];
 
 const SCHEMAS: &str = "docs/schemas";
+const MANUAL: &str = "docs/man";
 
 /// A file as it should be.
 #[derive(Debug)]
@@ -100,6 +101,33 @@ fn schemas() -> Result<Vec<Generated>> {
         })
     };
     dfo_model::schemas().into_iter().map(file).collect()
+}
+
+/// A manual page for the command and for each of its subcommands.
+fn manual_pages() -> Result<Vec<Generated>> {
+    let mut command = dfo_cli::arguments();
+    command.build();
+    let name = command.get_name().to_owned();
+    let mut pages = vec![manual_page(command.clone(), &name)?];
+    for subcommand in command.get_subcommands() {
+        // `help` explains itself.
+        if subcommand.get_name() != "help" {
+            let page = format!("{name}-{}", subcommand.get_name());
+            pages.push(manual_page(subcommand.clone(), &page)?);
+        }
+    }
+    Ok(pages)
+}
+
+fn manual_page(command: clap::Command, name: &str) -> Result<Generated> {
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(command)
+        .title(name)
+        .render(&mut roff)?;
+    Ok(Generated {
+        path: format!("{MANUAL}/{name}.1"),
+        content: String::from_utf8(roff)?,
+    })
 }
 
 fn stale(root: &Path, generated: &[Generated]) -> Result<Vec<Stale>> {

@@ -14,7 +14,7 @@ use super::{Project, Violation};
 /// Crates that decide and describe: no I/O, clock, thread or randomness comes in with them.
 pub const PURE: [&str; 2] = ["dfo-model", "dfo-planner"];
 
-/// What the pure crates may pull in: serde, and what it and its JSON stand on.
+/// What the pure crates may pull in: serde, what it and its JSON stand on, and small containers.
 const LITTLE: [&str; 19] = [
     "dfo-model",
     "dfo-planner",
@@ -30,9 +30,9 @@ const LITTLE: [&str; 19] = [
     "serde_core",
     "serde_derive",
     "serde_json",
+    "smallvec",
+    "smol_str",
     "syn",
-    "thiserror",
-    "thiserror-impl",
     "unicode-ident",
     "zmij",
 ];
