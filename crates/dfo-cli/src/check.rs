@@ -15,6 +15,12 @@ use crate::output::{Console, plain};
 
 /// `dfo check`.
 pub(crate) fn run(args: &CheckArgs, console: &mut Console) -> Result<Exit, Failure> {
+    let not_knobs = args.kind.filter(|kind| *kind != Kind::Knobs);
+    if let (Some(kind), Some(path)) = (not_knobs, args.files.iter().find(|p| file::is_toml(p))) {
+        let (path, kind) = (path.display(), kind.name());
+        let what = format!("{path}: a TOML file holds knobs, not {kind}");
+        return Err(Failure::Usage(what));
+    }
     let mut exit = Exit::Done;
     for path in &args.files {
         exit = exit.max(match check(path, args.kind, console) {
@@ -30,7 +36,7 @@ pub(crate) fn run(args: &CheckArgs, console: &mut Console) -> Result<Exit, Failu
 
 fn check(path: &Path, kind: Option<Kind>, console: &mut Console) -> Result<Exit, Failure> {
     if file::is_toml(path) {
-        return check_toml(path, kind, console);
+        return check_toml(path, console);
     }
     let mut records = input::open(path).map_err(|e| Failure::CannotRead(e.to_string()))?;
     let mut places = Places::in_file(records.name());
@@ -60,15 +66,7 @@ fn check(path: &Path, kind: Option<Kind>, console: &mut Console) -> Result<Exit,
     }
 }
 
-fn check_toml(path: &Path, kind: Option<Kind>, console: &mut Console) -> Result<Exit, Failure> {
-    if let Some(kind) = kind.filter(|kind| *kind != Kind::Knobs) {
-        let what = format!(
-            "{}: a TOML file holds knobs, not {}",
-            path.display(),
-            kind.name()
-        );
-        return Err(Failure::Usage(what));
-    }
+fn check_toml(path: &Path, console: &mut Console) -> Result<Exit, Failure> {
     let file = file::read(path)?;
     let mut checked = Checked::new(&path.display().to_string(), Some(Kind::Knobs));
     for record in file.records() {

@@ -14,7 +14,8 @@ pub enum Exit {
     SomeBad = 1,
     /// 2: the command line, or a variable of the environment, makes no sense. Nothing was done.
     Usage = 2,
-    /// 3: something could not be read or written. What could be read was worked on.
+    /// 3: something could not be read or written. Other files of findings were worked on; without a
+    /// file of knobs nothing is.
     CannotRead = 3,
 }
 

@@ -1,12 +1,15 @@
 //! The line of a field: from a path such as `knobs.readers.range[1]` to where it stands in a text.
 
 use jsonc_parser::common::Ranged;
+use std::collections::HashMap;
+
 use jsonc_parser::{CollectOptions, ParseOptions, ast};
 use toml::de::{DeTable, DeValue};
 
 /// A text whose fields can be found.
 pub(crate) struct Lines {
-    text: String,
+    /// Where each line but the first begins.
+    starts: Vec<usize>,
     first_line: u64,
     root: Spot,
 }
@@ -15,7 +18,7 @@ pub(crate) struct Lines {
 /// `id` if it has one.
 struct Spot {
     offset: usize,
-    children: Vec<(String, Spot)>,
+    children: HashMap<String, Spot>,
 }
 
 impl Lines {
@@ -43,10 +46,11 @@ impl Lines {
     fn new(text: &str, first_line: u64, root: Option<Spot>) -> Self {
         let nowhere = Spot {
             offset: 0,
-            children: Vec::new(),
+            children: HashMap::new(),
         };
+        let newlines = text.match_indices('\n');
         Lines {
-            text: text.to_owned(),
+            starts: newlines.map(|(offset, _)| offset + 1).collect(),
             first_line,
             root: root.unwrap_or(nowhere),
         }
@@ -54,7 +58,9 @@ impl Lines {
 
     /// The line of the field, or of the innermost one around it that is there.
     pub(crate) fn line_of(&self, path: &str) -> u64 {
-        self.first_line + lines_before(&self.text, self.root.find(path))
+        let offset = self.root.find(path);
+        let before = self.starts.partition_point(|start| *start <= offset);
+        self.first_line + before as u64
     }
 }
 
@@ -66,14 +72,11 @@ pub(crate) fn lines_before(text: &str, offset: usize) -> u64 {
 
 impl Spot {
     fn find(&self, path: &str) -> usize {
-        // A name may hold dots itself: the longest one that fits is meant.
-        let fitting = self.children.iter().filter_map(|(name, child)| {
-            let rest = path.strip_prefix(name.as_str())?;
-            let ends = rest.is_empty() || rest.starts_with(['.', '[']);
-            ends.then(|| (name.len(), child, rest.strip_prefix('.').unwrap_or(rest)))
-        });
-        match fitting.max_by_key(|(length, ..)| *length) {
-            Some((_, child, rest)) => child.find(rest),
+        // A name may hold dots and brackets itself: the longest one that fits is meant.
+        let inner_ends = path.rmatch_indices(['.', '[']).map(|(end, _)| end);
+        let mut ends = [path.len()].into_iter().chain(inner_ends);
+        match ends.find_map(|end| Some((end, self.children.get(&path[..end])?))) {
+            Some((end, child)) => child.find(path[end..].trim_start_matches('.')),
             None => self.offset,
         }
     }
@@ -98,12 +101,12 @@ fn json_spot(value: &ast::Value<'_>, offset: usize) -> Spot {
             });
             elements.collect()
         }
-        _ => Vec::new(),
+        _ => HashMap::new(),
     };
     Spot { offset, children }
 }
 
-fn table_spots(table: &DeTable<'_>) -> Vec<(String, Spot)> {
+fn table_spots(table: &DeTable<'_>) -> HashMap<String, Spot> {
     let children = table.iter().map(|(name, value)| {
         let spot = toml_spot(value.get_ref(), name.span().start);
         (name.get_ref().to_string(), spot)
@@ -127,7 +130,7 @@ fn toml_spot(value: &DeValue<'_>, offset: usize) -> Spot {
             });
             elements.collect()
         }
-        _ => Vec::new(),
+        _ => HashMap::new(),
     };
     Spot { offset, children }
 }

@@ -50,7 +50,10 @@ impl Registration {
     }
 
     fn read(fields: &mut Fields<'_, '_>) -> Option<Registration> {
-        let namespace = fields.text("namespace", "app");
+        let namespace = fields.optional_text("namespace");
+        let namespace = namespace
+            .filter(|n| !n.is_empty())
+            .unwrap_or("app".to_owned());
         let knobs = match fields.tree("knobs") {
             None => IndexMap::new(),
             Some(Tree::Object(map)) => named_knobs(fields, map, &namespace),

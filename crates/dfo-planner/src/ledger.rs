@@ -105,6 +105,14 @@ impl Reach {
         }
     }
 
+    /// Whether several applications apply it, and each acknowledges it.
+    fn is_for_many(&self) -> bool {
+        match self {
+            Reach::Job => true,
+            Reach::Nodes(nodes) => nodes.len() > 1,
+        }
+    }
+
     /// Whether a change for `self` also concerns a plan for `other`.
     fn covers(&self, other: &Reach) -> bool {
         match (self, other) {
@@ -429,7 +437,7 @@ impl Ledger {
         let closed = Closed {
             closing,
             knob: plan.knob,
-            is_for_many: plan.reach == Reach::Job,
+            is_for_many: plan.reach.is_for_many(),
             wanted: plan.value.clone(),
             applied: applied.cloned(),
         };

@@ -3,8 +3,8 @@
 //! [`Planner::handle`] takes an [`Event`]: an application registers its knobs, the diagnoser finds
 //! something, an application acknowledges a plan, an optimizer above wants a change. It gives
 //! [`Decisions`]: a plan to send, a [`Hold`] with the gate and the numbers that held it, a
-//! [`Notice`] of what changed or was refused. Every finding comes to a decision, so that a person
-//! can ask why nothing happened.
+//! [`Notice`] of what changed or was refused. Whatever could have become a plan and did not is a
+//! hold, so that a person can ask why nothing happened.
 //!
 //! ```
 //! use dfo_model::{Ack, AckStatus, FindingView, Registration, Value};
@@ -58,7 +58,7 @@
 //!
 //! # What this crate is not for
 //!
-//! It receives and sends nothing (`dfo-service`), defines no knobs (`dfo-knobs-dlio`, or the
+//! It receives and sends nothing (that is for a service around it), defines no knobs (`dfo-knobs-dlio`, or the
 //! application), and does not look at [`dfo_model::PublishMode`]: whether the summary at the end of
 //! a run is acted on is the caller's choice.
 

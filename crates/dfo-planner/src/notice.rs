@@ -30,7 +30,8 @@ pub enum Notice {
         /// What is wrong with it.
         why: String,
     },
-    /// A live value that the optimizer would not set is kept: it is the application's truth.
+    /// A value in force that the optimizer would not set, live or by default, is kept: what is in
+    /// force is the application's to say.
     ValueKept {
         /// The knob.
         knob: Name,
@@ -93,7 +94,7 @@ pub enum Notice {
         plan_id: Name,
         /// Its knob.
         knob: Name,
-        /// The node it was for; `None` is all.
+        /// The node it was for, the first if there are several; `None` is all.
         node: Option<Name>,
         /// The value in force.
         value: Value,
@@ -104,7 +105,7 @@ pub enum Notice {
         plan_id: Name,
         /// Its knob.
         knob: Name,
-        /// The node it was for; `None` is all.
+        /// The node it was for, the first if there are several; `None` is all.
         node: Option<Name>,
         /// The value in force.
         value: Value,
@@ -117,7 +118,7 @@ pub enum Notice {
         plan_id: Name,
         /// Its knob.
         knob: Name,
-        /// The node it was for; `None` is all.
+        /// The node it was for, the first if there are several; `None` is all.
         node: Option<Name>,
     },
     /// No one acknowledged a plan; its value went back.
@@ -126,7 +127,7 @@ pub enum Notice {
         plan_id: Name,
         /// Its knob.
         knob: Name,
-        /// The node it was for; `None` is all.
+        /// The node it was for, the first if there are several; `None` is all.
         node: Option<Name>,
         /// The value in force.
         value: Value,
@@ -210,7 +211,7 @@ pub enum SuppressionEnd {
 pub enum AckIgnored {
     /// No such plan, or one closed long ago.
     Unknown,
-    /// The plan was closed by an earlier acknowledgement that said the same.
+    /// The plan was closed by an earlier acknowledgement.
     Repeated,
     /// The plan had expired.
     Expired,
@@ -277,7 +278,7 @@ impl fmt::Display for Notice {
             }
             Notice::ValueKept { knob, value } => write!(
                 f,
-                "{knob} is at {value}, which the optimizer would not set; kept as the application's truth"
+                "{knob} is at {value}, which the optimizer would not set; it stays until a plan changes it"
             ),
             Notice::ValueRefused {
                 knob,

@@ -158,9 +158,10 @@ impl Domain {
         if kind.fit(&knob.default).is_none() {
             return Err(("default", format!("{} is not of type {kind}", knob.default)));
         }
-        let allowed = match (&knob.values, knob.range) {
-            (Some(values), _) => Allowed::Listed(listed(kind, values)?),
-            (None, range) => ranged(kind, range)?,
+        let within = ranged(kind, knob.range)?;
+        let allowed = match &knob.values {
+            Some(values) => Allowed::Listed(listed(kind, values)?),
+            None => within,
         };
         Ok(Domain { kind, allowed })
     }

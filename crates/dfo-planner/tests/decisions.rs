@@ -315,7 +315,7 @@ fn the_sentences_about_registrations() {
     );
     insta::assert_snapshot!(told.text(), @r#"
     knob good refused: response to t: step: missing: this step mode needs one
-    good is at 40, which the optimizer would not set; kept as the application's truth
+    good is at 40, which the optimizer would not set; it stays until a plan changes it
     good registered at 40
     knob reversed refused: range: [16, 0] is reversed; write it as [0, 16]
     knob unfit refused: default: four is not of type int

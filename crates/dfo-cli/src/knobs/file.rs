@@ -166,10 +166,14 @@ fn path_of(registration: &Registration, knob: &str, tag: Option<&str>, field: &s
 
 fn path_of_value(registration: &Registration, knob: &str) -> String {
     let named = registration.knobs.iter().find(|(_, k)| k.id == knob);
-    let values = &registration.current_values;
-    let by_name = named.filter(|(parameter, _)| values.contains_key(*parameter));
-    let name = by_name.map_or(knob, |(parameter, _)| parameter);
-    format!("current_values.{name}")
+    let parameter = named.map_or(knob, |(parameter, _)| parameter);
+    let live = [parameter, knob]
+        .into_iter()
+        .find(|name| registration.current_values.contains_key(*name));
+    match live {
+        Some(name) => format!("current_values.{name}"),
+        None => format!("knobs.{parameter}.default"),
+    }
 }
 
 /// TOML in the wire form. What is not finite becomes the token that decoding knows it by.

@@ -64,6 +64,10 @@ impl Planner {
 
         let mut notices = Vec::new();
         let reach = self.reach_of(&plan.target_nodes, &mut notices);
+        if reach == Reach::Nodes(Vec::new()) {
+            let why = "no room to remember them: every remembered node has an open plan";
+            return Err(refuse("target_nodes", why.to_owned()));
+        }
         self.ledger.supersede(knob, &reach, &plan_id, &mut notices);
         decisions.notices_from(&mut notices);
         self.put_in_force(plan, knob, reach, &new);
