@@ -169,6 +169,21 @@ struct PlannedFields {
 }
 
 impl PlannedFields {
+    const NAMES: [&str; 12] = [
+        "finding_type",
+        "scope",
+        "view_type",
+        "motif",
+        "severity_score",
+        "persistence",
+        "trend_direction",
+        "window_index",
+        "opportunity_tags",
+        "suppresses_tags",
+        "publish_mode",
+        "key_metrics",
+    ];
+
     fn read(fields: &mut Fields<'_, '_>) -> Self {
         PlannedFields {
             finding_type: fields.text("finding_type", ""),

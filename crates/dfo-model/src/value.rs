@@ -1,5 +1,6 @@
 //! Values of knobs: what they are, when they are equal, which type they fit.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -96,18 +97,41 @@ impl Number {
         }
     }
 
-    /// Exact equality between ints and floats: 2^53 + 1 does not equal 2^53 as a float.
-    pub fn same_as(self, other: Number) -> bool {
+    /// Exact comparison, by number: 2^53 + 1 is more than 2^53 as a float, and `-0.0` equals `0`.
+    pub fn compare(self, other: Number) -> Ordering {
         match (self, other) {
-            (Number::Int(a), Number::Int(b)) => a == b,
-            #[expect(clippy::float_cmp, reason = "equality by number is exact")]
-            (Number::Float(a), Number::Float(b)) => a == b,
-            (Number::Int(i), Number::Float(f)) | (Number::Float(f), Number::Int(i)) => {
-                whole(f) == Some(i)
+            (Number::Int(a), Number::Int(b)) => a.cmp(&b),
+            (Number::Float(a), Number::Float(b)) => {
+                a.partial_cmp(&b).unwrap_or_else(|| a.total_cmp(&b))
             }
+            (Number::Int(i), Number::Float(f)) => compare_int_and_float(i, f),
+            (Number::Float(f), Number::Int(i)) => compare_int_and_float(i, f).reverse(),
         }
     }
+
+    /// Exact equality, by number.
+    pub fn same_as(self, other: Number) -> bool {
+        self.compare(other).is_eq()
+    }
 }
+
+fn compare_int_and_float(i: i64, f: f64) -> Ordering {
+    let floor = f.floor();
+    if floor >= BEYOND_INTS {
+        return Ordering::Less;
+    }
+    if floor < -BEYOND_INTS {
+        return Ordering::Greater;
+    }
+    let by_floor = i.cmp(&Number::Float(floor).truncated());
+    match by_floor {
+        Ordering::Equal if f > floor => Ordering::Less,
+        other => other,
+    }
+}
+
+/// 2^63 is the first float above `i64::MAX`; -2^63 is `i64::MIN` itself.
+const BEYOND_INTS: f64 = 9_223_372_036_854_775_808.0;
 
 impl KnobType {
     /// The value as one of this type, if it fits: a whole float is an int, an int is a float, 0 and
@@ -172,9 +196,7 @@ fn whole_number(n: Number) -> Option<i64> {
 
 /// The int that this float is exactly, if there is one within 64 bits.
 fn whole(f: f64) -> Option<i64> {
-    // 2^63 is the first float above i64::MAX; -2^63 is i64::MIN itself.
-    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-    let in_range = (-BEYOND..BEYOND).contains(&f);
+    let in_range = (-BEYOND_INTS..BEYOND_INTS).contains(&f);
     (in_range && f.trunc().total_cmp(&f).is_eq()).then(|| Number::Float(f).truncated())
 }
 
@@ -277,6 +299,27 @@ mod tests {
         assert!(!Value::Int(i64::MAX).same_as(&Value::Float(9_223_372_036_854_775_808.0)));
         assert!(Value::Int(i64::MIN).same_as(&Value::Float(-9_223_372_036_854_775_808.0)));
         assert!(Value::Int(0).same_as(&Value::Float(-0.0)));
+    }
+
+    #[test]
+    fn numbers_are_compared_exactly() {
+        use Number::{Float, Int};
+        use Ordering::{Equal, Greater, Less};
+        for (a, b, ordering) in [
+            (Int(2), Float(2.0), Equal),
+            (Int(2), Float(2.5), Less),
+            (Int(-2), Float(-2.5), Greater),
+            (Int((1 << 53) + 1), Float(9_007_199_254_740_992.0), Greater),
+            (Int(i64::MAX), Float(BEYOND_INTS), Less),
+            (Int(i64::MIN), Float(-BEYOND_INTS), Equal),
+            (Int(i64::MIN), Float(f64::MIN), Greater),
+            (Int(0), Float(-0.0), Equal),
+            (Float(-0.0), Float(0.0), Equal),
+            (Int(0), Float(f64::INFINITY), Less),
+        ] {
+            assert_eq!(a.compare(b), ordering, "{a:?} {b:?}");
+            assert_eq!(b.compare(a), ordering.reverse(), "{b:?} {a:?}");
+        }
     }
 
     #[test]

@@ -130,13 +130,9 @@ fn moves(toward: Toward, old: &Value, new: &Value) -> bool {
     let (Some(old), Some(new)) = (old.as_number(), new.as_number()) else {
         return false;
     };
-    let rises = match (old, new) {
-        (Number::Int(old), Number::Int(new)) => new.cmp(&old),
-        _ => new.as_f64().total_cmp(&old.as_f64()),
-    };
     match toward {
-        Toward::Up => rises.is_gt(),
-        Toward::Down => rises.is_lt(),
+        Toward::Up => new.compare(old).is_gt(),
+        Toward::Down => new.compare(old).is_lt(),
     }
 }
 
@@ -205,7 +201,7 @@ impl Domain {
         };
         let rises = in_force
             .as_number()
-            .is_none_or(|old| number.as_f64() >= old.as_f64());
+            .is_none_or(|old| number.compare(old).is_ge());
         let toward = if rises { Toward::Up } else { Toward::Down };
         // What wants no change has no direction to look for a listed value in.
         let is_listed = matches!(self.allowed, Allowed::Listed(_));
@@ -374,7 +370,7 @@ pub(crate) fn increase_by_factor(old: i64, factor: Number) -> Number {
         Number::Float(f) => Number::Float(Number::Int(old).as_f64() * f),
     };
     let next = Number::Int(old.saturating_add(1));
-    if product.as_f64() >= next.as_f64() {
+    if product.compare(next).is_ge() {
         product
     } else {
         next
@@ -440,11 +436,14 @@ pub(crate) fn evidence_target(toward: Toward, old: Number, evidence: &Evidence) 
     }
     // Truncated, not rounded: 0.89 / 0.11 = 8.09 means that eight workers hide the fetching.
     let workers = (fetch / compute.max(LEAST_COMPUTE)).trunc().max(1.0);
-    let target = Number::Int(Number::Float(workers).truncated());
+    let target = match old {
+        Number::Int(_) => Number::Int(Number::Float(workers).truncated()),
+        Number::Float(_) => Number::Float(workers),
+    };
     match toward {
-        Toward::Up if target.as_f64() > old.as_f64() => target,
+        Toward::Up if target.compare(old).is_gt() => target,
         Toward::Up if fetch > NOTABLE_FETCH => one_more(old),
-        Toward::Down if compute > fetch && target.as_f64() < old.as_f64() => target,
+        Toward::Down if compute > fetch && target.compare(old).is_lt() => target,
         _ => old,
     }
 }

@@ -5,12 +5,15 @@
 //! that are in order, and comes here with the others.
 
 pub(crate) mod fields;
+mod named;
 mod python;
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use fields::Fields;
 pub(crate) use fields::Tree;
+use serde::de::DeserializeSeed;
 
 /// What decoding made of some bytes: the message, if there is one, and all that is wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,7 +116,29 @@ pub(crate) fn read_strict<T>(
     decoded
 }
 
+/// The same for a message of which only the named fields are asked for: the others are not held.
+pub(crate) fn read_named<T>(
+    bytes: &[u8],
+    names: &[&str],
+    read: impl FnOnce(&mut Fields<'_, '_>) -> T,
+) -> Result<T, Problem> {
+    let tree = parse(bytes, named::Named(names))?;
+    let mut problems = Vec::new();
+    let message = Fields::of(&tree, String::new(), &mut problems).map(|mut f| read(&mut f));
+    let wrong = problems.into_iter().next();
+    message
+        .filter(|_| wrong.is_none())
+        .ok_or_else(|| wrong.unwrap_or_else(|| Problem::wrong("", "not a message")))
+}
+
 fn tree(bytes: &[u8]) -> Result<Tree, Problem> {
+    parse(bytes, PhantomData)
+}
+
+fn parse<S>(bytes: &[u8], seed: S) -> Result<Tree, Problem>
+where
+    S: for<'de> DeserializeSeed<'de, Value = Tree>,
+{
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let at = e.valid_up_to();
         Problem::wrong("", format!("not UTF-8: a wrong byte at {at}"))
@@ -121,7 +146,11 @@ fn tree(bytes: &[u8]) -> Result<Tree, Problem> {
     if text.trim().is_empty() {
         return Err(Problem::wrong("", "empty: expected a JSON object"));
     }
-    serde_json::from_str(&python::to_strict_json(text)).map_err(|e| not_json(&e))
+    let text = python::to_strict_json(text);
+    let mut json = serde_json::Deserializer::from_str(&text);
+    let tree = seed.deserialize(&mut json);
+    let tree = tree.and_then(|tree| json.end().map(|()| tree));
+    tree.map_err(|e| not_json(&e))
 }
 
 /// The error without its line where there is only one, since the caller knows the line better.
