@@ -7,7 +7,7 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use dfo_model::{
-    Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobScope, KnobType,
+    Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobType,
     Number, PublishMode, Range, Registration, Response, StepMode, Value,
 };
 use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings};
@@ -85,7 +85,7 @@ impl Happening {
         Ok(match u.int_in_range(0..=7)? {
             0 => Happening::Registration(registration(u)?),
             1 | 2 => Happening::Ack(ack(u, plan_ids)?),
-            3 => Happening::GlobalPlan(global_plan(u)?),
+            3 => Happening::GlobalPlan(global_plan(u, plan_ids)?),
             _ => Happening::Finding(finding(u)?),
         })
     }
@@ -122,17 +122,11 @@ fn knob(u: &mut Unstructured<'_>) -> Result<Knob> {
         KnobType::Str,
     ];
     let mut knob = Knob {
-        id: name(u)?,
-        default: value(u)?,
-        kind: *u.choose(&kinds)?,
         range: u
             .arbitrary::<bool>()?
             .then(|| Ok(Range::new(number(u)?, number(u)?)))
             .transpose()?,
-        values: None,
-        scope: KnobScope::Job,
-        responds_to: [].into(),
-        target_function: String::new(),
+        ..Knob::new(name(u)?, *u.choose(&kinds)?, value(u)?)
     };
     if u.ratio(1, 4)? {
         let count = u.int_in_range(0..=4)?;
@@ -196,10 +190,14 @@ fn ack(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<Ack> {
     })
 }
 
-fn global_plan(u: &mut Unstructured<'_>) -> Result<ActionPlan> {
+fn global_plan(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<ActionPlan> {
     let targets: [&[&str]; 4] = [&[], &["n1"], &["n1", "n2", "n1"], &["n3"]];
     Ok(ActionPlan {
-        plan_id: format!("global{}", u8::arbitrary(u)?),
+        // One of ours, too: such an id can be heard.
+        plan_id: match u.ratio(3, 4)? {
+            true => format!("global{}", u8::arbitrary(u)?),
+            false => u.choose(plan_ids)?.clone(),
+        },
         knob_id: name(u)?,
         target_function: String::new(),
         old_value: None,

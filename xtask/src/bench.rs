@@ -142,7 +142,7 @@ fn replay_to_file(input: &Path, output: &Path) -> Result<()> {
     let args = ["dfo", "replay", "--bootstrap", "dlio", "--format", "json"];
     let args = args.iter().map(Into::into).chain([input.into()]);
     let exit = Command::new()
-        .pack(&dfo_knobs_dlio::Dlio)
+        .pack(dfo_knobs_dlio::Dlio)
         .run_with(args, out, std::io::sink());
     ensure!(exit == Exit::Done, "the replay ended with {exit:?}");
     Ok(())

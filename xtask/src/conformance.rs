@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use dfo_model::{Ack, AckStatus, ActionPlan, FindingView, Registration};
+use dfo_model::{Ack, AckStatus, ActionPlan, FindingView, Number, Registration};
 use dfo_planner::{Event, InForce, PlanIds, Planner, Settings};
 use dfo_transport::{Content, Records};
 use serde_json::{Map, Value as Json, json};
@@ -243,14 +243,17 @@ fn same(a: &Json, b: &Json) -> bool {
         (Json::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(v, w)| same(v, w))
         }
-        _ => a == b || number(a).is_some_and(|x| number(b) == Some(x)),
+        _ => a == b || number(a).is_some_and(|x| number(b).is_some_and(|y| x.same_as(y))),
     }
 }
 
-fn number(json: &Json) -> Option<f64> {
+fn number(json: &Json) -> Option<Number> {
     match json {
-        Json::Bool(b) => Some(f64::from(u8::from(*b))),
-        Json::Number(n) => n.as_f64(),
+        Json::Bool(b) => Some(Number::Int(i64::from(*b))),
+        Json::Number(n) => n
+            .as_i64()
+            .map(Number::Int)
+            .or(n.as_f64().map(Number::Float)),
         _ => None,
     }
 }

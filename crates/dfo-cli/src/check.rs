@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dfo_model::{Ack, ActionPlan, Finding, FindingView, Problem, ProblemKind};
-use dfo_planner::{Event, Notice, PlanIds, Planner, Settings};
+use dfo_planner::{Notice, PlanIds, Planner, Settings};
 use dfo_transport::Content;
 
 use crate::args::{CheckArgs, Kind};
@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::input::{self, Places};
 use crate::knobs::file::{self, KnobRecord};
 use crate::locate::Lines;
-use crate::output::{Console, plain};
+use crate::output::{Console, count, plain};
 
 /// `dfo check`.
 pub(crate) fn run(args: &CheckArgs, console: &mut Console) -> Result<Exit, Failure> {
@@ -71,7 +71,7 @@ fn check_toml(path: &Path, console: &mut Console) -> Result<Exit, Failure> {
     let mut checked = Checked::new(&path.display().to_string(), Some(Kind::Knobs));
     for record in file.records() {
         checked.records += 1;
-        for (line, what) in checked.registration(record) {
+        for (line, what) in Checked::registration(record) {
             checked.problems += 1;
             let line = format!("{}:{line}: {what}", path.display());
             writeln!(console.out(), "{}", plain(&line))?;
@@ -86,8 +86,6 @@ struct Checked {
     kind: Option<Kind>,
     records: u64,
     problems: u64,
-    /// Knows what makes sense together, where a single field does not tell.
-    planner: Planner,
 }
 
 impl Checked {
@@ -97,7 +95,6 @@ impl Checked {
             kind,
             records: 0,
             problems: 0,
-            planner: Planner::new(Settings::default(), PlanIds::from_seed(0)),
         }
     }
 
@@ -105,10 +102,10 @@ impl Checked {
     fn record(&mut self, bytes: &[u8], line: u64) -> Vec<(u64, String)> {
         self.kind = self.kind.or_else(|| kind_of(bytes));
         let problems = match self.kind {
-            Some(Kind::Knobs) => return self.registration(&KnobRecord::of_json(bytes, line)),
+            Some(Kind::Knobs) => return Self::registration(&KnobRecord::of_json(bytes, line)),
             Some(Kind::Plans) => ActionPlan::decode(bytes).problems,
             Some(Kind::Acks) => Ack::decode(bytes).problems,
-            Some(Kind::Findings) | None => self.finding(bytes),
+            Some(Kind::Findings) | None => Self::finding(bytes),
         };
         let lines = Lines::of_json(&String::from_utf8_lossy(bytes), line);
         let placed = problems
@@ -117,28 +114,29 @@ impl Checked {
         placed.collect()
     }
 
-    fn finding(&mut self, bytes: &[u8]) -> Vec<Problem> {
+    fn finding(bytes: &[u8]) -> Vec<Problem> {
         let mut problems = Finding::decode(bytes).problems;
-        if let Ok(view) = FindingView::decode(bytes) {
-            let decisions = self.planner.handle(Event::Finding(&view));
-            problems.extend(decisions.notices().filter_map(|notice| match notice {
-                Notice::InvalidFinding { field, why } => Some(Problem {
-                    path: (*field).to_owned(),
-                    what: why.clone(),
-                    kind: ProblemKind::Wrong,
-                }),
-                _ => None,
-            }));
+        let view = FindingView::decode(bytes);
+        if let Ok(Err(Notice::InvalidFinding { field, why })) =
+            view.map(|view| Planner::check_finding(&view))
+        {
+            problems.push(Problem {
+                path: field.to_owned(),
+                what: why,
+                kind: ProblemKind::Wrong,
+            });
         }
         problems
     }
 
-    fn registration(&mut self, record: &KnobRecord) -> Vec<(u64, String)> {
+    fn registration(record: &KnobRecord) -> Vec<(u64, String)> {
         let decoded = record
             .problems()
             .map(|(line, problem)| (line, problem.to_string()));
         let mut found: Vec<_> = decoded.collect();
-        let complaints = record.register(&mut self.planner);
+        // What makes sense together only the planner knows.
+        let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(0));
+        let complaints = record.register(&mut planner);
         found.extend(complaints.into_iter().map(|c| (c.line, c.what)));
         found
     }
@@ -151,26 +149,17 @@ impl Checked {
             return Ok(Exit::SomeBad);
         }
         let kind = self.kind.map_or("nothing known", Kind::name);
-        let (records, problems) = (self.records, self.problems);
-        writeln!(
-            out,
-            "{name}: taken for {kind}: {}, {}",
-            count(records, "record"),
-            count(problems, "problem")
-        )?;
-        Ok(if problems > 0 {
+        let records = count(self.records, "record");
+        let problems = match self.problems {
+            0 => "no problems".to_owned(),
+            n => count(n, "problem"),
+        };
+        writeln!(out, "{name}: taken for {kind}: {records}, {problems}")?;
+        Ok(if self.problems > 0 {
             Exit::SomeBad
         } else {
             Exit::Done
         })
-    }
-}
-
-fn count(n: u64, what: &str) -> String {
-    match n {
-        0 => format!("no {what}s"),
-        1 => format!("1 {what}"),
-        _ => format!("{n} {what}s"),
     }
 }
 

@@ -6,7 +6,7 @@ mod table;
 use std::fmt::Display;
 
 use dfo_model::{InvalidVariable, KnobPack, ProblemKind};
-use dfo_planner::{Event, PlanIds, Planner, Settings};
+use dfo_planner::{Event, Notice, PlanIds, Planner, Settings};
 
 use crate::args::{KnobSources, KnobsArgs};
 use crate::exit::{Exit, Failure};
@@ -16,7 +16,7 @@ use crate::output::Console;
 /// `dfo knobs`.
 pub(crate) fn run(
     args: &KnobsArgs,
-    packs: &[&'static dyn KnobPack],
+    packs: &[Box<dyn KnobPack>],
     console: &mut Console,
 ) -> Result<Exit, Failure> {
     let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(0));
@@ -33,7 +33,7 @@ pub(crate) fn run(
 }
 
 /// What to do where there are none.
-pub(crate) fn no_knobs(packs: &[&'static dyn KnobPack]) -> String {
+pub(crate) fn no_knobs(packs: &[Box<dyn KnobPack>]) -> String {
     let known = names(packs);
     format!(
         "no knobs: name a file of them with --knobs FILE, or start with a pack: --bootstrap {known}"
@@ -43,7 +43,7 @@ pub(crate) fn no_knobs(packs: &[&'static dyn KnobPack]) -> String {
 /// Registers what the sources hold. Says what is wrong with it, and how many things those were.
 pub(crate) fn register(
     sources: &KnobSources,
-    packs: &[&'static dyn KnobPack],
+    packs: &[Box<dyn KnobPack>],
     planner: &mut Planner,
     console: &mut Console,
 ) -> Result<u64, Failure> {
@@ -55,7 +55,13 @@ pub(crate) fn register(
         for note in &bootstrap.notes {
             console.say(&format!("dfo: {}: {note}", pack.name()));
         }
-        planner.handle(Event::Registration(&bootstrap.registration));
+        let decisions = planner.handle(Event::Registration(&bootstrap.registration));
+        for notice in decisions.notices() {
+            if !matches!(notice, Notice::KnobRegistered { .. }) {
+                bad += u64::from(matches!(notice, Notice::KnobRefused { .. }));
+                console.say(&format!("dfo: {}: {notice}", pack.name()));
+            }
+        }
     }
     let mut complaints = Complaints::default();
     for path in &sources.files {
@@ -85,31 +91,30 @@ pub(crate) fn register(
 }
 
 /// The packs to start with: those named, and those that the environment asks for.
-fn bootstrapped(
+fn bootstrapped<'p>(
     sources: &KnobSources,
-    packs: &[&'static dyn KnobPack],
-) -> Result<Vec<&'static dyn KnobPack>, Failure> {
-    let mut chosen: Vec<&'static dyn KnobPack> = Vec::new();
+    packs: &'p [Box<dyn KnobPack>],
+) -> Result<Vec<&'p dyn KnobPack>, Failure> {
+    let mut chosen: Vec<&dyn KnobPack> = Vec::new();
     for name in &sources.bootstrap {
         let Some(pack) = packs.iter().find(|pack| pack.name() == name) else {
             let known = names(packs);
-            return Err(Failure::Usage(format!(
-                "no pack {name:?}; there is: {known}"
-            )));
+            let what = format!("no pack {name:?}; there is: {known}");
+            return Err(Failure::Usage(what));
         };
-        chosen.push(*pack);
+        chosen.push(&**pack);
     }
     for pack in packs {
         let name = format!("DFOPTIMIZER_BOOTSTRAP_{}", pack.name().to_uppercase());
         let is_named = chosen.iter().any(|p| p.name() == pack.name());
         if !is_named && variable(&name).as_deref() == Some("1") {
-            chosen.push(*pack);
+            chosen.push(&**pack);
         }
     }
     Ok(chosen)
 }
 
-fn names(packs: &[&'static dyn KnobPack]) -> String {
+fn names(packs: &[Box<dyn KnobPack>]) -> String {
     let names: Vec<&str> = packs.iter().map(|pack| pack.name()).collect();
     names.join(", ")
 }

@@ -7,7 +7,7 @@
 //! use std::process::ExitCode;
 //!
 //! fn main() -> ExitCode {
-//!     dfo_cli::Command::new().pack(&dfo_knobs_dlio::Dlio).run()
+//!     dfo_cli::Command::new().pack(dfo_knobs_dlio::Dlio).run()
 //! }
 //! ```
 //!
@@ -41,7 +41,7 @@ use output::Console;
 /// The command, with the knob packs it knows.
 #[derive(Default)]
 pub struct Command {
-    packs: Vec<&'static dyn KnobPack>,
+    packs: Vec<Box<dyn KnobPack>>,
 }
 
 impl Command {
@@ -52,8 +52,8 @@ impl Command {
 
     /// Adds a pack of knobs for `--bootstrap`.
     #[must_use]
-    pub fn pack(mut self, pack: &'static dyn KnobPack) -> Self {
-        self.packs.push(pack);
+    pub fn pack(mut self, pack: impl KnobPack + 'static) -> Self {
+        self.packs.push(Box::new(pack));
         self
     }
 

@@ -18,7 +18,9 @@ pub(crate) struct Lines {
 /// `id` if it has one.
 struct Spot {
     offset: usize,
-    children: HashMap<String, Spot>,
+    children: Vec<Spot>,
+    /// The children's places in that list.
+    names: HashMap<String, usize>,
 }
 
 impl Lines {
@@ -36,23 +38,16 @@ impl Lines {
     /// A TOML file.
     pub(crate) fn of_toml(text: &str) -> Self {
         let table = DeTable::parse(text).ok();
-        let root = table.map(|table| Spot {
-            offset: 0,
-            children: table_spots(table.get_ref()),
-        });
+        let root = table.map(|table| table_spot(table.get_ref(), 0));
         Self::new(text, 1, root)
     }
 
     fn new(text: &str, first_line: u64, root: Option<Spot>) -> Self {
-        let nowhere = Spot {
-            offset: 0,
-            children: HashMap::new(),
-        };
         let newlines = text.match_indices('\n');
         Lines {
             starts: newlines.map(|(offset, _)| offset + 1).collect(),
             first_line,
-            root: root.unwrap_or(nowhere),
+            root: root.unwrap_or_else(|| Spot::new(0)),
         }
     }
 
@@ -71,68 +66,79 @@ pub(crate) fn lines_before(text: &str, offset: usize) -> u64 {
 }
 
 impl Spot {
+    fn new(offset: usize) -> Self {
+        Spot {
+            offset,
+            children: Vec::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    fn add(&mut self, name: String, id: Option<String>, child: Spot) {
+        let names = [Some(name), id].into_iter().flatten();
+        self.names
+            .extend(names.map(|name| (name, self.children.len())));
+        self.children.push(child);
+    }
+
     fn find(&self, path: &str) -> usize {
         // A name may hold dots and brackets itself: the longest one that fits is meant.
         let inner_ends = path.rmatch_indices(['.', '[']).map(|(end, _)| end);
         let mut ends = [path.len()].into_iter().chain(inner_ends);
-        match ends.find_map(|end| Some((end, self.children.get(&path[..end])?))) {
-            Some((end, child)) => child.find(path[end..].trim_start_matches('.')),
+        match ends.find_map(|end| Some((end, *self.names.get(&path[..end])?))) {
+            Some((end, child)) => self.children[child].find(path[end..].trim_start_matches('.')),
             None => self.offset,
         }
     }
 }
 
 fn json_spot(value: &ast::Value<'_>, offset: usize) -> Spot {
-    let children = match value {
+    let mut spot = Spot::new(offset);
+    match value {
         ast::Value::Object(object) => {
-            let children = object.properties.iter().map(|property| {
+            for property in &object.properties {
                 let name = property.name.as_str().to_owned();
-                (name, json_spot(&property.value, property.start()))
-            });
-            children.collect()
+                spot.add(name, None, json_spot(&property.value, property.start()));
+            }
         }
         ast::Value::Array(array) => {
-            let elements = array.elements.iter().enumerate();
-            let elements = elements.flat_map(|(i, value)| {
-                let id = value.as_object().and_then(|o| o.get_string("id"));
+            for (i, element) in array.elements.iter().enumerate() {
+                let id = element.as_object().and_then(|o| o.get_string("id"));
                 let id = id.map(|id| id.value.to_string());
-                let spot = |name| (name, json_spot(value, value.start()));
-                [Some(format!("[{i}]")), id].into_iter().flatten().map(spot)
-            });
-            elements.collect()
+                spot.add(format!("[{i}]"), id, json_spot(element, element.start()));
+            }
         }
-        _ => HashMap::new(),
-    };
-    Spot { offset, children }
+        _ => {}
+    }
+    spot
 }
 
-fn table_spots(table: &DeTable<'_>) -> HashMap<String, Spot> {
-    let children = table.iter().map(|(name, value)| {
-        let spot = toml_spot(value.get_ref(), name.span().start);
-        (name.get_ref().to_string(), spot)
-    });
-    children.collect()
+fn table_spot(table: &DeTable<'_>, offset: usize) -> Spot {
+    let mut spot = Spot::new(offset);
+    for (name, value) in table {
+        let child = toml_spot(value.get_ref(), name.span().start);
+        spot.add(name.get_ref().to_string(), None, child);
+    }
+    spot
 }
 
 fn toml_spot(value: &DeValue<'_>, offset: usize) -> Spot {
-    let children = match value {
-        DeValue::Table(table) => table_spots(table),
+    let mut spot = Spot::new(offset);
+    match value {
+        DeValue::Table(table) => return table_spot(table, offset),
         DeValue::Array(array) => {
-            let elements = array.iter().enumerate();
-            let elements = elements.flat_map(|(i, value)| {
-                let id = value
+            for (i, element) in array.iter().enumerate() {
+                let id = element
                     .get_ref()
                     .get("id")
                     .and_then(|id| id.get_ref().as_str());
-                let spot = |name| (name, toml_spot(value.get_ref(), value.span().start));
-                let id = id.map(str::to_owned);
-                [Some(format!("[{i}]")), id].into_iter().flatten().map(spot)
-            });
-            elements.collect()
+                let child = toml_spot(element.get_ref(), element.span().start);
+                spot.add(format!("[{i}]"), id.map(str::to_owned), child);
+            }
         }
-        _ => HashMap::new(),
-    };
-    Spot { offset, children }
+        _ => {}
+    }
+    spot
 }
 
 #[cfg(test)]

@@ -7,6 +7,6 @@ use dfo_cli::Command;
 fn main() -> ExitCode {
     Command::new()
         // One line a pack.
-        .pack(&dfo_knobs_dlio::Dlio)
+        .pack(dfo_knobs_dlio::Dlio)
         .run()
 }

@@ -130,3 +130,11 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     };
     Cow::Owned(text.chars().map(escape).collect())
 }
+
+/// `0 plans`, `1 plan`, `2 plans`.
+pub(crate) fn count(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        _ => format!("{n} {what}s"),
+    }
+}

@@ -22,7 +22,7 @@ use report::{Report, Tally};
 /// `dfo replay`.
 pub(crate) fn run(
     args: &ReplayArgs,
-    packs: &[&'static dyn KnobPack],
+    packs: &[Box<dyn KnobPack>],
     console: &mut Console,
 ) -> Result<Exit, Failure> {
     let mut planner = Planner::new(settings(args), PlanIds::from_seed(SEED));
@@ -151,22 +151,29 @@ impl Replay {
         finding: &FindingView<'_>,
         console: &mut Console,
     ) -> Result<Option<String>, Failure> {
-        for ack in self.application.due(finding.window_index) {
-            let decisions = self.planner.handle(Event::Ack(&ack));
-            self.show(&decisions, finding.window_index, console)?;
-        }
-        let decisions = self.planner.handle(Event::Finding(finding));
-        if let Some(why) = decisions.notices().find_map(invalid) {
-            return Ok(Some(why));
+        if let Err(Notice::InvalidFinding { field, why }) = Planner::check_finding(finding) {
+            return Ok(Some(format!("{field}: {why}")));
         }
         self.tally.findings += 1;
+        self.acknowledge(finding, console)?;
+        let decisions = self.planner.handle(Event::Finding(finding));
         self.show(&decisions, finding.window_index, console)?;
-        self.application.receive(&decisions);
-        for ack in self.application.due(finding.window_index) {
+        self.application.receive(finding, &decisions);
+        self.acknowledge(finding, console)?;
+        Ok(None)
+    }
+
+    /// Lets the application answer what is due in the finding's window.
+    fn acknowledge(
+        &mut self,
+        finding: &FindingView<'_>,
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        for ack in self.application.due(finding) {
             let decisions = self.planner.handle(Event::Ack(&ack));
             self.show(&decisions, finding.window_index, console)?;
         }
-        Ok(None)
+        Ok(())
     }
 
     fn show(
@@ -203,12 +210,5 @@ impl Replay {
             (false, true) => Exit::SomeBad,
             (false, false) => Exit::Done,
         })
-    }
-}
-
-fn invalid(notice: &Notice) -> Option<String> {
-    match notice {
-        Notice::InvalidFinding { field, why } => Some(format!("{field}: {why}")),
-        _ => None,
     }
 }

@@ -28,8 +28,8 @@
 //! takes the place of these definitions.
 
 use dfo_model::{
-    Bootstrap, Direction, InvalidVariable, Knob, KnobPack, KnobScope, KnobType, Number, Range,
-    Registration, Response, StepMode, Value,
+    Bootstrap, Direction, InvalidVariable, Knob, KnobPack, KnobType, Number, Range, Registration,
+    Response, StepMode, Value,
 };
 
 const NAMESPACE: &str = "dlio";
@@ -105,6 +105,24 @@ impl KnobPack for Dlio {
             bootstrap.notes.push(note);
         }
         Ok(bootstrap)
+    }
+}
+
+/// Configured by values, it asks the environment nothing.
+impl KnobPack for DlioKnobs {
+    fn name(&self) -> &'static str {
+        Dlio.name()
+    }
+
+    fn about(&self) -> &'static str {
+        Dlio.about()
+    }
+
+    fn bootstrap(
+        &self,
+        _variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Bootstrap, InvalidVariable> {
+        Ok(self.bootstrap())
     }
 }
 
@@ -225,14 +243,9 @@ impl DlioKnobs {
 
 fn knob(parameter: &str, default: i64, range: Range) -> Knob {
     Knob {
-        id: format!("{NAMESPACE}.{parameter}"),
-        default: Value::Int(default),
-        kind: KnobType::Int,
         range: Some(range),
-        values: None,
-        scope: KnobScope::Job,
-        responds_to: [].into(),
         target_function: TARGET_FUNCTION.to_owned(),
+        ..Knob::new(format!("{NAMESPACE}.{parameter}"), KnobType::Int, default)
     }
 }
 

@@ -99,8 +99,12 @@ impl Ack {
         if status.is_none() && fields.tree("status").is_none() {
             fields.wrong("status", "missing: applied, rejected or deferred");
         }
+        let plan_id = fields.text("plan_id", "");
+        if plan_id.is_empty() {
+            fields.wrong("plan_id", "missing: an acknowledgement names its plan");
+        }
         let ack = Ack {
-            plan_id: fields.text("plan_id", ""),
+            plan_id,
             knob_id: fields.text("knob_id", ""),
             old_value: fields.value("old_value"),
             new_value: fields.value("new_value"),

@@ -121,6 +121,22 @@ impl Default for Response {
     }
 }
 
+impl Knob {
+    /// A job-wide knob that may have any value of its type and responds to nothing.
+    pub fn new(id: impl Into<String>, kind: KnobType, default: impl Into<Value>) -> Self {
+        Knob {
+            id: id.into(),
+            default: default.into(),
+            kind,
+            range: None,
+            values: None,
+            scope: KnobScope::default(),
+            responds_to: IndexMap::new(),
+            target_function: String::new(),
+        }
+    }
+}
+
 impl Range {
     /// Both bounds, in that order.
     pub fn new(min: impl Into<Number>, max: impl Into<Number>) -> Self {

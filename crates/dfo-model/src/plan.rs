@@ -61,7 +61,7 @@ impl ActionPlan {
             fields.wrong("new_value", "missing: a plan needs a value");
         }
         let knob_id = fields.text("knob_id", "");
-        if knob_id.is_empty() && fields.tree("knob_id").is_none() {
+        if knob_id.is_empty() {
             fields.wrong("knob_id", "missing: a plan needs a knob");
         }
         let plan = ActionPlan {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::decode::fields::plain_text;
+use crate::decode::tree;
 use crate::finding::PublishMode;
 
 /// The metadata that travels beside a message.
@@ -56,8 +58,8 @@ impl PublishMode {
 }
 
 fn text_of(metadata: &[u8], key: &str) -> Option<String> {
-    let tree: serde_json::Value = serde_json::from_slice(metadata).ok()?;
-    Some(tree.get(key)?.as_str()?.to_owned())
+    let tree = tree(metadata).ok()?;
+    plain_text(tree.get(key)?).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -68,6 +70,7 @@ mod tests {
     fn only_the_two_sentinels_end_a_stream() {
         for (metadata, ends) in [
             (r#"{"name": "end"}"#, true),
+            (r#"{"name": "end", "x": NaN}"#, true),
             (r#"{"type": "stop"}"#, true),
             (r#"{"type": "end"}"#, false),
             (r#"["x"]"#, false),

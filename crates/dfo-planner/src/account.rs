@@ -82,14 +82,27 @@ impl Account {
         self.standing.actions.last()
     }
 
-    /// Takes note of an action: the knob rests from it on.
-    pub(crate) fn record(&mut self, action: Action) {
+    /// Takes note of an action: the knob rests from it on. The earlier one for its tag is forgotten.
+    pub(crate) fn record(&mut self, action: Action) -> Option<Action> {
         self.resting_since = Some(action.at);
         let actions = &mut self.standing.actions;
-        actions.retain(|a| a.tag != action.tag);
+        let earlier = actions.iter().position(|a| a.tag == action.tag);
+        let earlier = earlier.map(|at| actions.remove(at));
         if actions.len() == MOST_ACTIONS {
             actions.remove(0);
         }
         actions.push(action);
+        earlier
+    }
+
+    /// An action that was noted has come to nothing: the earlier one for its tag counts again.
+    pub(crate) fn withdraw(&mut self, action: &Action, earlier: Option<Action>) {
+        let actions = &mut self.standing.actions;
+        if let Some(at) = actions.iter().position(|a| a == action) {
+            actions.remove(at);
+            if let Some(earlier) = earlier {
+                actions.insert(at, earlier);
+            }
+        }
     }
 }

@@ -79,11 +79,11 @@ pub(crate) struct Clock {
 
 impl Stamp {
     /// So many windows later, or earlier.
-    pub(crate) fn shifted(self, windows: i64) -> Self {
+    pub(crate) fn shifted(self, windows: i128) -> Self {
         Stamp {
             view: self.view,
-            on_axis: self.on_axis.saturating_add(windows),
-            time: self.time.saturating_add(windows),
+            on_axis: at(self.on_axis, windows),
+            time: at(self.time, windows),
         }
     }
 

@@ -47,7 +47,7 @@ pub struct Hold {
 
 /// What held a finding, a tag or a knob; the order here is the order of asking.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", tag = "gate")]
 #[non_exhaustive]
 pub enum Gate {
     /// A global finding is too weak to suppress the tags that it names.
@@ -133,7 +133,7 @@ pub enum Gate {
 
 impl Gate {
     /// The names of all gates, in the order of asking.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: &'static [&'static str] = &[
         "weak_suppression",
         "no_knobs",
         "trend",

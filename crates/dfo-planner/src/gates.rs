@@ -51,7 +51,8 @@ pub(crate) fn effectiveness(
     if severity_then <= 0.0 {
         return Ok(Standing::Fresh);
     }
-    let improvement = (severity_then - severity_now) / severity_then;
+    // Finite, so that it can be written, whatever the severities.
+    let improvement = ((severity_then - severity_now) / severity_then).clamp(f64::MIN, f64::MAX);
     if improvement >= threshold {
         return Ok(Standing::Fresh);
     }

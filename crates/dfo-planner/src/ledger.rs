@@ -37,6 +37,8 @@ struct KnobNodes {
     pending: BTreeSet<NodeId>,
     /// When the latest of their cooldowns began.
     resting_since: Option<Stamp>,
+    /// The open plans for the knob, job-wide ones too, in the order of making.
+    open_plans: BTreeMap<u64, Name>,
 }
 
 /// A plan that awaits its acknowledgement.
@@ -53,11 +55,13 @@ pub(crate) struct OpenPlan {
     pub(crate) window: Option<i64>,
     /// The values that it took the place of.
     before: Vec<(Scope, Option<Value>)>,
+    /// The actions that a global plan, judged from its acceptance on, took the place of.
+    displaced: Vec<(Scope, Option<Action>)>,
     /// Since when it waits, and a number that tells plans of one time apart.
     waiting: (Time, u64),
 }
 
-/// For whom a plan is.
+/// For whom a plan is. Nodes are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reach {
     Job,
@@ -118,7 +122,9 @@ impl Reach {
         match (self, other) {
             (Reach::Job, _) => true,
             (Reach::Nodes(_), Reach::Job) => false,
-            (Reach::Nodes(mine), Reach::Nodes(theirs)) => theirs.iter().any(|n| mine.contains(n)),
+            (Reach::Nodes(mine), Reach::Nodes(theirs)) => {
+                theirs.iter().any(|node| mine.binary_search(node).is_ok())
+            }
         }
     }
 }
@@ -177,6 +183,19 @@ impl Ledger {
 
     pub(crate) fn set_job_value(&mut self, knob: KnobId, value: Value) {
         self.job_accounts[knob.index()].set_value(Some(value));
+    }
+
+    /// The application says what is in force. A plan that comes to nothing does not undo that.
+    pub(crate) fn set_live_value(&mut self, knob: KnobId, value: Value) {
+        for id in self.knob_nodes[knob.index()].open_plans.values() {
+            let before = self.open.get_mut(id).map(|plan| plan.before.iter_mut());
+            for (scope, earlier) in before.into_iter().flatten() {
+                if *scope == Scope::Job {
+                    *earlier = Some(value.clone());
+                }
+            }
+        }
+        self.set_job_value(knob, value);
     }
 
     /// The nodes that have a value of their own.
@@ -251,13 +270,17 @@ impl Ledger {
             window,
         } = proposal;
         let mut before = Vec::new();
+        let mut displaced = Vec::new();
         for scope in reach.scopes() {
             if let Scope::Node(node) = scope {
                 self.nodes.keep(node);
             }
             let account = self.account_mut(knob, scope);
             before.push((scope, account.set_value(Some(value.clone()))));
-            if origin == Origin::Ours {
+            if origin == Origin::Global {
+                displaced.push((scope, account.record(action.clone())));
+                self.note_node_rest(knob, scope, action.at);
+            } else {
                 account.set_pending(Some(id.clone()));
                 if let Scope::Node(node) = scope {
                     self.knob_nodes[knob.index()].pending.insert(node);
@@ -267,6 +290,9 @@ impl Ledger {
         self.plans_made += 1;
         let waiting = (now, self.plans_made);
         self.waiting.insert(waiting, id.clone());
+        self.knob_nodes[knob.index()]
+            .open_plans
+            .insert(self.plans_made, id.clone());
         let plan = OpenPlan {
             id: id.clone(),
             knob,
@@ -276,6 +302,7 @@ impl Ledger {
             action,
             window,
             before,
+            displaced,
             waiting,
         };
         self.open.insert(id, plan);
@@ -295,6 +322,11 @@ impl Ledger {
     /// The plan of that name, if it is open.
     pub(crate) fn open_plan(&self, id: &str) -> Option<&OpenPlan> {
         self.open.get(id)
+    }
+
+    /// Whether a plan of that name is open, or was not too long ago.
+    pub(crate) fn knows_plan(&self, id: &str) -> bool {
+        self.open.contains_key(id) || self.closed.get(id).is_some()
     }
 
     /// What became of a plan that was closed not too long ago.
@@ -351,6 +383,10 @@ impl Ledger {
         closing: Closing,
     ) -> Option<OpenPlan> {
         let plan = self.close(id, None, closing)?;
+        for (scope, earlier) in &plan.displaced {
+            let account = self.account_mut(plan.knob, *scope);
+            account.withdraw(&plan.action, earlier.clone());
+        }
         let stands = |ledger: &Self, scope| {
             let value = match scope {
                 Scope::Job => Some(ledger.job_value(plan.knob)),
@@ -384,13 +420,6 @@ impl Ledger {
         }
     }
 
-    /// Lets the knob rest from a global plan's action on.
-    pub(crate) fn rest_from(&mut self, knob: KnobId, reach: &Reach, action: &Action) {
-        for scope in reach.scopes() {
-            self.rest(knob, scope, action.clone());
-        }
-    }
-
     /// Closes every open plan of the knob that a change within `reach` concerns.
     pub(crate) fn supersede(
         &mut self,
@@ -399,27 +428,34 @@ impl Ledger {
         by: &Name,
         notices: &mut Vec<Notice>,
     ) {
-        let open = self.open.values();
-        let concerned = open.filter(|plan| plan.knob == knob && reach.covers(&plan.reach));
-        let mut concerned: Vec<_> = concerned.map(|p| (p.waiting.1, p.id.clone())).collect();
-        concerned.sort_unstable();
-        for (_, plan_id) in concerned {
+        let open = self.knob_nodes[knob.index()].open_plans.values();
+        let is_concerned = |id: &&Name| self.open.get(*id).is_some_and(|p| reach.covers(&p.reach));
+        let concerned: Vec<Name> = open.filter(is_concerned).cloned().collect();
+        for plan_id in concerned {
             self.close(&plan_id, None, Closing::Superseded);
             let by = by.clone();
             notices.push(Notice::PlanSuperseded { plan_id, by });
         }
     }
 
-    /// The plan that waits longest, if patience with it is over; and for how long it has waited.
-    pub(crate) fn overdue(&self, clock: &Clock, patience: Patience) -> Option<(Name, i64)> {
-        let ((since, _), id) = self.waiting.first_key_value()?;
-        let waited = clock.waited_since(*since, clock.now());
-        patience.is_over(waited).then(|| (id.clone(), waited))
+    /// The plan that waits longest, if patience with it is over; and for how long it has waited. It
+    /// waits no longer, and is to be closed.
+    pub(crate) fn take_overdue(
+        &mut self,
+        clock: &Clock,
+        patience: Patience,
+    ) -> Option<(Name, i64)> {
+        let first = self.waiting.first_entry()?;
+        let waited = clock.waited_since(first.key().0, clock.now());
+        patience.is_over(waited).then(|| (first.remove(), waited))
     }
 
     fn close(&mut self, id: &str, applied: Option<&Value>, closing: Closing) -> Option<OpenPlan> {
         let plan = self.open.remove(id)?;
         self.waiting.remove(&plan.waiting);
+        self.knob_nodes[plan.knob.index()]
+            .open_plans
+            .remove(&plan.waiting.1);
         for (scope, _) in &plan.before {
             if let Scope::Node(node) = scope {
                 self.nodes.release(*node);

@@ -30,6 +30,8 @@ struct Node {
     accounts: SmallVec<[(KnobId, Account); 2]>,
     /// When it was seen last, as a count of all sightings.
     seen: u64,
+    /// Whether it stands in the queue of those to go.
+    is_queued: bool,
 }
 
 /// A node that had to make room: its name, and the knobs that had an account for it.
@@ -50,7 +52,8 @@ pub(crate) struct Nodes {
     hasher: FixedState,
     slots: Vec<Node>,
     free: Vec<NodeId>,
-    /// One entry a node, by when it was seen at the time of entering.
+    /// One entry a node, by when it was seen at the time of entering. A node met there with an open
+    /// plan is left out until that is closed.
     to_go: BinaryHeap<Reverse<(u64, NodeId)>>,
     sightings: u64,
     /// How many have open plans.
@@ -152,9 +155,13 @@ impl Nodes {
     }
 
     pub(crate) fn release(&mut self, id: NodeId) {
-        let open = &mut self.slots[id.0 as usize].open_plans;
-        self.kept -= usize::from(*open == 1);
-        *open = open.saturating_sub(1);
+        let node = &mut self.slots[id.0 as usize];
+        self.kept -= usize::from(node.open_plans == 1);
+        node.open_plans = node.open_plans.saturating_sub(1);
+        if node.open_plans == 0 && !node.is_queued {
+            node.is_queued = true;
+            self.to_go.push(Reverse((node.seen, id)));
+        }
     }
 
     fn insert(&mut self, name: &str) -> NodeId {
@@ -164,6 +171,7 @@ impl Nodes {
             open_plans: 0,
             accounts: SmallVec::new(),
             seen: self.sightings,
+            is_queued: true,
         };
         let id = if let Some(id) = self.free.pop() {
             self.slots[id.0 as usize] = node;
@@ -180,15 +188,14 @@ impl Nodes {
         id
     }
 
-    /// A node with an open plan counts as seen just now, so that the next search does not meet it
-    /// again.
     fn forget_oldest(&mut self) -> Option<Forgotten> {
         while self.kept < self.ids.len() {
             let Reverse((seen_then, id)) = self.to_go.pop()?;
-            if self.slots[id.0 as usize].open_plans > 0 {
-                self.touch(id);
-            }
             let node = &mut self.slots[id.0 as usize];
+            if node.open_plans > 0 {
+                node.is_queued = false;
+                continue;
+            }
             if node.seen > seen_then {
                 self.to_go.push(Reverse((node.seen, id)));
                 continue;

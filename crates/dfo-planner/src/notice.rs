@@ -188,6 +188,11 @@ pub enum Notice {
         /// What is wrong with it.
         why: String,
     },
+    /// There is no room for a node that a global plan names: the value there is not known.
+    NodeNotRemembered {
+        /// The node.
+        node: Name,
+    },
     /// A node had to make room; its values and actions are forgotten.
     NodeForgotten {
         /// The node.
@@ -254,6 +259,7 @@ impl Notice {
             Notice::AckRefused { .. } => "ack_refused",
             Notice::GlobalPlanIgnored { .. } => "global_plan_ignored",
             Notice::GlobalPlanRefused { .. } => "global_plan_refused",
+            Notice::NodeNotRemembered { .. } => "node_not_remembered",
             Notice::NodeForgotten { .. } => "node_forgotten",
         }
     }
@@ -435,6 +441,10 @@ impl fmt::Display for Notice {
             } => {
                 write!(f, "global plan {plan_id} refused: {field}: {why}")
             }
+            Notice::NodeNotRemembered { node } => write!(
+                f,
+                "{node} cannot be remembered: every remembered node has an open plan"
+            ),
             Notice::NodeForgotten { node } => write!(f, "{node} had to make room and is forgotten"),
         }
     }

@@ -23,9 +23,18 @@ impl PlanIds {
     /// `plan_` and 32 hexadecimal digits.
     pub(crate) fn next_id(&mut self) -> String {
         self.count = self.count.wrapping_add(1);
-        let id = self.seed.wrapping_add(self.count.wrapping_mul(STRIDE));
+        let id = scrambled(self.seed.wrapping_add(self.count.wrapping_mul(STRIDE)));
         format!("plan_{id:032x}")
     }
+}
+
+/// A permutation of the 128-bit numbers: one id does not tell the next.
+fn scrambled(id: u128) -> u128 {
+    let mut x = id;
+    for _ in 0..2 {
+        x = (x ^ (x >> 67)).wrapping_mul(STRIDE);
+    }
+    x ^ (x >> 64)
 }
 
 #[cfg(test)]

@@ -10,10 +10,14 @@ use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 use crate::clock::{Clock, Stamp};
 use crate::decision::{Decisions, Name};
 use crate::ledger::{Ledger, OpenPlan, Reach, Scope};
+use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
 use crate::registry::{KnobId, Registry};
 use crate::settings::Settings;
 use crate::suppression::Suppressions;
+
+/// Names come from outside, and some are remembered: what is longer, in bytes, is refused.
+pub(crate) const LONGEST_NAME: usize = 1024;
 
 /// What comes in.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +66,14 @@ impl Planner {
         self
     }
 
+    /// What is wrong with a finding that cannot be used. Such a finding changes nothing.
+    ///
+    /// # Errors
+    /// [`Notice::InvalidFinding`], which [`Planner::handle`] would give too.
+    pub fn check_finding(finding: &FindingView<'_>) -> Result<(), Notice> {
+        finding::check(finding).map(|_| ())
+    }
+
     /// Decides on an event.
     ///
     /// An event is checked whole before anything changes: what is wrong with it comes out as a
@@ -85,7 +97,7 @@ impl Planner {
     fn time_of_ack(&self, window: Option<i64>, plan: &OpenPlan) -> Stamp {
         let window = window.filter(|w| *w >= 0);
         let stamp = window.map(|acked| match plan.window {
-            Some(made) => plan.action.at.shifted(acked.saturating_sub(made)),
+            Some(made) => plan.action.at.shifted(i128::from(acked) - i128::from(made)),
             None => self.clock.stamp(acked),
         });
         self.clock.plausible(stamp)

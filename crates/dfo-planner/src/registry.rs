@@ -3,7 +3,7 @@
 //! Names become small integers here, and every response is checked and prepared, so that deciding
 //! on a finding costs as much as the knobs that respond to its tags, and can miss nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
 use dfo_model::Knob;
@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::decision::Name;
 use crate::notice::Notice;
+use crate::planner::LONGEST_NAME;
 use crate::value::{Change, Domain};
 
 /// A registered knob, by its place in the order of registration.
@@ -88,7 +89,7 @@ impl Registry {
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (KnobId, &Entry)> {
-        // `insert` refuses a knob whose number does not fit.
+        // A knob takes hundreds of bytes: memory ends long before the numbers do.
         (0..).map(KnobId).zip(&self.knobs)
     }
 
@@ -119,6 +120,10 @@ impl Registry {
         };
         if knob.id.is_empty() {
             refuse(None, ("id", "missing: a knob needs a name".to_owned()));
+            return None;
+        }
+        if let Some(name) = too_long(knob) {
+            refuse(None, (name, format!("longer than {LONGEST_NAME} bytes")));
             return None;
         }
         let domain = match Domain::of(knob) {
@@ -186,17 +191,18 @@ impl Registry {
         earlier: &[Name],
         responses: Vec<(Name, CheckedResponse)>,
     ) {
-        for tag in earlier {
-            if !responses.iter().any(|(name, _)| name == tag) {
-                self.remove_response(tag, knob);
-            }
+        let now: HashSet<&Name, FixedState> = responses.iter().map(|(name, _)| name).collect();
+        for tag in earlier.iter().filter(|tag| !now.contains(tag)) {
+            self.remove_response(tag, knob);
         }
+        let earlier: HashSet<&Name, FixedState> = earlier.iter().collect();
         for (name, checked) in responses {
             let responder = checked.responder(knob, self.entry(knob).name.clone());
-            let tag = self.tag_named(&name);
-            match tag.responders.iter_mut().find(|r| r.knob == knob) {
+            let responders = &mut self.tag_named(&name).responders;
+            let mut there = responders.iter_mut().filter(|_| earlier.contains(&name));
+            match there.find(|r| r.knob == knob) {
                 Some(earlier) => *earlier = responder,
-                None => tag.responders.push(responder),
+                None => responders.push(responder),
             }
         }
     }
@@ -226,6 +232,18 @@ impl Registry {
         };
         entry.or_insert_with(new).into_mut()
     }
+}
+
+/// The field of a knob's name, or of its tags, if one is too long to be remembered.
+fn too_long(knob: &Knob) -> Option<&'static str> {
+    let is_long = |name: &String| name.len() > LONGEST_NAME;
+    if is_long(&knob.id) {
+        return Some("id");
+    }
+    knob.responds_to
+        .keys()
+        .any(is_long)
+        .then_some("responds_to")
 }
 
 impl CheckedResponse {

@@ -137,7 +137,7 @@ impl Suppressions {
         let earlier = all.and_then(|all| all.iter_mut().find(|s| s.by == *by));
         if let Some(earlier) = earlier {
             earlier.severity = severity;
-            earlier.since = since;
+            earlier.since = earlier.since.max(since);
             return;
         }
         let name: Name = tag.into();

@@ -75,7 +75,7 @@ fn every_hold() -> Vec<Hold> {
 
 #[test]
 fn every_hold_carries_its_numbers() {
-    let plan_of_the_job = "plan_9e3779b97f4a7c15f39cc0605cedc836";
+    let plan_of_the_job = "plan_2e7e8e136f77aad31981f140a4fd1429";
     let gates = [
         Gate::WeakSuppression {
             severity: 0.25,
@@ -205,7 +205,7 @@ fn a_plan_says_what_to_change_where_when_and_why() {
     let out = s.find(&finding.at(9).persistence(10).scope("node:n1:app:epoch"));
     insta::assert_snapshot!(serde_json::to_string_pretty(out.plan()).unwrap(), @r#"
     {
-      "plan_id": "plan_9e3779b97f4a7c15f39cc0605cedc836",
+      "plan_id": "plan_2e7e8e136f77aad31981f140a4fd1429",
       "knob_id": "dlio.prefetch_size",
       "target_function": "make_loader",
       "old_value": 2,
@@ -252,7 +252,7 @@ fn the_sentences_of_the_gates() {
     the finding names no opportunity tag
     suppressed by contention: severity 0.750, needs a node's above 0.800
     no knob responds to this tag
-    plan_9e3779b97f4a7c15f39cc0605cedc836 for all nodes awaits its acknowledgement
+    plan_2e7e8e136f77aad31981f140a4fd1429 for all nodes awaits its acknowledgement
     severity 0.250, needs at least 0.5
     persistence 1, needs at least 2
     1 window since the last action, rests 3
@@ -417,4 +417,45 @@ fn the_sentences_about_findings() {
     contention was not heard of again: u is suppressed by it no longer
     a new run: window 0 after 24; cooldowns and patience begin anew
     "#);
+}
+
+#[test]
+fn a_global_plan_with_the_id_of_one_of_ours_takes_nothing_away() {
+    let predicted = ours().find(&t()).plan().plan_id.clone();
+    let mut s = ours();
+    let global = s.global(&global_plan(&predicted, "k", 9));
+    assert_eq!(global.plan().plan_id, predicted);
+    let plan = s.find(&t().at(50)).plan().clone();
+    assert_ne!(plan.plan_id, predicted);
+    // Both expire, and time goes on.
+    let told = s.find(&t().at(70)).told();
+    assert!(!told.is_empty());
+}
+
+#[test]
+fn a_rejected_global_plan_is_no_action_to_judge_by() {
+    let mut s = ours();
+    let mut plan = global_plan("g", "k", 9);
+    plan.severity = 0.9;
+    plan.opportunity_tag = "t".to_owned();
+    s.global(&plan);
+    s.ack(&rejected("g"));
+    assert_eq!(s.find(&t().at(5).severity(0.9)).new_value(), 3);
+}
+
+#[test]
+fn what_the_application_registers_while_a_plan_waits_is_not_undone() {
+    let mut s = ours();
+    s.find(&t().at(1));
+    s.register([knob("k", 2).range(0, 16).on("t", up(1)).live(3)]);
+    s.find(&t().at(40).severity(0.1));
+    assert_eq!(s.value("k"), 3);
+}
+
+#[test]
+fn a_late_refresh_does_not_shorten_a_suppression() {
+    let mut s = ours();
+    s.find(&suppressing(&["t"]).at(100));
+    s.find(&suppressing(&["t"]).at(95));
+    assert_eq!(s.find(&t().at(116)).held_by(), "suppressed");
 }

@@ -1,10 +1,12 @@
 //! A file of registrations, JSON or TOML.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use dfo_model::{Decoded, Problem, ProblemKind, Registration};
 use dfo_planner::{Event, Notice, Planner};
-use dfo_transport::Content;
+use dfo_transport::{Content, MAX_RECORD_BYTES};
 
 use crate::exit::Failure;
 use crate::input;
@@ -41,13 +43,13 @@ pub(crate) fn read(path: &Path) -> Result<KnobFile, Failure> {
     let cannot = |error: dfo_transport::TransportError| Failure::CannotRead(error.to_string());
     let mut source = input::open(path).map_err(cannot)?;
     let name = source.name().to_owned();
-    let mut records = Vec::new();
     if is_toml(path) {
-        let text = std::fs::read(path);
-        let text = text.map_err(|e| Failure::CannotRead(format!("{name}: cannot read: {e}")))?;
-        records.push(KnobRecord::of_toml(&text));
+        let record = read_toml(path)
+            .map_err(|e| Failure::CannotRead(format!("{name}: cannot read: {e}")))?;
+        let records = vec![record];
         return Ok(KnobFile { name, records });
     }
+    let mut records = Vec::new();
     while let Some(record) = source.next_record().map_err(cannot)? {
         let line = record.place.line;
         records.push(match record.content {
@@ -58,6 +60,20 @@ pub(crate) fn read(path: &Path) -> Result<KnobFile, Failure> {
         });
     }
     Ok(KnobFile { name, records })
+}
+
+/// A TOML file is one record, and no larger than one.
+fn read_toml(path: &Path) -> io::Result<KnobRecord> {
+    let mut text = Vec::new();
+    let limit = MAX_RECORD_BYTES as u64;
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    file.take(limit + 1).read_to_end(&mut text)?;
+    if text.len() > MAX_RECORD_BYTES {
+        let what = input::too_large(size, MAX_RECORD_BYTES);
+        return Ok(KnobRecord::unusable(1, what));
+    }
+    Ok(KnobRecord::of_toml(&text))
 }
 
 impl KnobFile {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dfo_model::{Ack, AckStatus};
+use dfo_model::{Ack, AckStatus, FindingView};
 use dfo_planner::{Decisions, Notice};
 
 use crate::args::AckMode;
@@ -11,8 +11,15 @@ use crate::args::AckMode;
 pub(crate) struct Application {
     mode: AckMode,
     /// What is still to be acknowledged, by window and in the order of the plans.
-    waiting: BTreeMap<(i64, u64), Ack>,
+    waiting: BTreeMap<(i64, u64), Answer>,
     received: u64,
+}
+
+/// An acknowledgement to be given.
+struct Answer {
+    ack: Ack,
+    /// The axis of its window.
+    view: Option<String>,
 }
 
 impl Application {
@@ -25,18 +32,22 @@ impl Application {
     }
 
     /// Takes the plans; each is applied in its window, or that many windows later.
-    pub(crate) fn receive(&mut self, decisions: &Decisions) {
+    pub(crate) fn receive(&mut self, finding: &FindingView<'_>, decisions: &Decisions) {
         let windows = match self.mode {
             AckMode::Never => return,
             AckMode::Immediate => 0,
             AckMode::Delay(windows) => windows,
         };
-        // A new run is another process: what this one had not applied is lost with it.
-        if decisions
-            .notices()
-            .any(|n| matches!(n, Notice::NewRun { .. }))
-        {
-            self.waiting.clear();
+        for notice in decisions.notices() {
+            match notice {
+                // A new run is another process: what this one had not applied is lost with it.
+                Notice::NewRun { .. } => self.waiting.clear(),
+                Notice::PlanExpired { plan_id, .. } => {
+                    self.waiting
+                        .retain(|_, answer| answer.ack.plan_id != *plan_id);
+                }
+                _ => {}
+            }
         }
         for plan in decisions.plans() {
             let window = plan.window_index.saturating_add(windows);
@@ -48,19 +59,20 @@ impl Application {
                 target_nodes: plan.target_nodes.clone(),
                 ..Ack::new(&plan.plan_id, AckStatus::Applied)
             };
+            let view = finding.view_type.as_deref().map(str::to_owned);
             self.received += 1;
-            self.waiting.insert((window, self.received), ack);
+            self.waiting
+                .insert((window, self.received), Answer { ack, view });
         }
     }
 
-    /// The acknowledgements that are due in a window.
-    pub(crate) fn due(&mut self, window: i64) -> Vec<Ack> {
-        let mut due = Vec::new();
-        while let Some(first) = self.waiting.first_entry()
-            && first.key().0 <= window
-        {
-            due.push(first.remove());
-        }
-        due
+    /// The acknowledgements that are due in a finding's window.
+    pub(crate) fn due(&mut self, finding: &FindingView<'_>) -> Vec<Ack> {
+        let reached = self.waiting.range(..=(finding.window_index, u64::MAX));
+        let of_its_view =
+            reached.filter(|(_, a)| a.view.as_deref() == finding.view_type.as_deref());
+        let due: Vec<(i64, u64)> = of_its_view.map(|(key, _)| *key).collect();
+        let answers = due.iter().filter_map(|key| self.waiting.remove(key));
+        answers.map(|answer| answer.ack).collect()
     }
 }

@@ -24,7 +24,8 @@ pub(crate) struct Tally {
     pub(crate) plans: u64,
     /// Plans that still await their acknowledgement in the end.
     pub(crate) unanswered: u64,
-    holds: [u64; Gate::NAMES.len()],
+    /// By the gate's place among all.
+    holds: BTreeMap<usize, u64>,
     pub(crate) notices: BTreeMap<&'static str, u64>,
 }
 
@@ -33,19 +34,19 @@ impl Tally {
         for decision in decisions {
             match decision {
                 Decision::Plan(_) => self.plans += 1,
-                Decision::Hold(hold) => self.holds[hold.gate.index()] += 1,
+                Decision::Hold(hold) => *self.holds.entry(hold.gate.index()).or_default() += 1,
                 Decision::Notice(notice) => *self.notices.entry(notice.name()).or_default() += 1,
             }
         }
     }
 
     pub(crate) fn all_holds(&self) -> u64 {
-        self.holds.iter().sum()
+        self.holds.values().sum()
     }
 
     /// The gates that held something, in the order of asking.
     pub(crate) fn holds(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counted = Gate::NAMES.into_iter().zip(self.holds);
-        counted.filter(|(_, count)| *count > 0)
+        let counted = self.holds.iter();
+        counted.filter_map(|(gate, count)| Some((*Gate::NAMES.get(*gate)?, *count)))
     }
 }

@@ -6,7 +6,7 @@ use dfo_model::ActionPlan;
 use dfo_planner::{Hold, Notice, Planner};
 
 use super::report::{Report, Tally};
-use crate::output::{Styles, plain};
+use crate::output::{Styles, count, plain};
 
 pub(crate) struct Text {
     styles: Styles,
@@ -96,7 +96,7 @@ impl Report for Text {
 
 impl Text {
     fn values(&self, planner: &Planner, out: &mut dyn Write) -> io::Result<()> {
-        let of_nodes = planner.node_values();
+        let mut of_nodes = planner.node_values().into_iter().peekable();
         let mut label = "in force";
         for job_wide in planner.job_values() {
             let knob = self.styles.knob;
@@ -108,9 +108,9 @@ impl Text {
                 width = self.knob_width,
                 value = plain(&value),
             )?;
-            let of_knob = of_nodes.iter().filter(|v| v.knob == job_wide.knob);
             let mut separator = "; ";
-            for own in of_knob {
+            // Both come in the order of the knobs.
+            while let Some(own) = of_nodes.next_if(|own| own.knob == job_wide.knob) {
                 let (node, value) = (own.node.unwrap_or_default(), own.value.to_string());
                 write!(out, "{separator}{} {}", plain(node), plain(&value))?;
                 separator = ", ";
@@ -124,13 +124,6 @@ impl Text {
 
 fn node_or_all(node: Option<&str>) -> String {
     node.map_or_else(|| "all nodes".to_owned(), |node| plain(node).into_owned())
-}
-
-fn count(n: u64, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        _ => format!("{n} {what}s"),
-    }
 }
 
 fn write_counts(

@@ -16,12 +16,27 @@ pub(crate) struct Fields<'t, 'p> {
     map: &'t serde_json::Map<String, Tree>,
     path: String,
     asked: Vec<&'static str>,
-    problems: &'p mut Vec<Problem>,
+    problems: &'p mut Problems,
+}
+
+/// What is wrong so far.
+#[derive(Default)]
+pub(crate) struct Problems {
+    pub(crate) all: Vec<Problem>,
+    /// How many of them are more than an unknown field.
+    wrong: usize,
+}
+
+impl Problems {
+    fn push(&mut self, problem: Problem) {
+        self.wrong += usize::from(problem.kind == ProblemKind::Wrong);
+        self.all.push(problem);
+    }
 }
 
 impl<'t, 'p> Fields<'t, 'p> {
     /// The fields of a tree that should be an object.
-    pub(crate) fn of(tree: &'t Tree, path: String, problems: &'p mut Vec<Problem>) -> Option<Self> {
+    pub(crate) fn of(tree: &'t Tree, path: String, problems: &'p mut Problems) -> Option<Self> {
         if let Tree::Object(map) = tree {
             let asked = Vec::new();
             return Some(Fields {
@@ -145,7 +160,7 @@ impl<'t, 'p> Fields<'t, 'p> {
         name: &str,
         read: impl FnOnce(&mut Fields<'t, '_>) -> Option<T>,
     ) -> Option<T> {
-        let path = format!("{}{name}", self.prefix());
+        let path = format!("{}{}", self.prefix(), short_name(name));
         let mut fields = Fields::of(tree, path, self.problems)?;
         let result = read(&mut fields);
         fields.report_unknown();
@@ -154,20 +169,19 @@ impl<'t, 'p> Fields<'t, 'p> {
 
     /// Says that a field is wrong.
     pub(crate) fn wrong(&mut self, name: &str, what: impl Into<String>) {
-        let path = format!("{}{name}", self.prefix());
+        let path = format!("{}{}", self.prefix(), short_name(name));
         self.problems.push(Problem::wrong(path, what));
     }
 
     /// Says that a field should have been something else.
     pub(crate) fn expected(&mut self, what: &str, found: &Tree, name: &str) {
-        let path = format!("{}{name}", self.prefix());
+        let path = format!("{}{}", self.prefix(), short_name(name));
         self.problems.push(expected(what, found, path));
     }
 
     /// How many problems there are so far: a reader that sees more afterwards has met one.
     pub(crate) fn problem_count(&self) -> usize {
-        let wrong = |p: &&Problem| p.kind == ProblemKind::Wrong;
-        self.problems.iter().filter(wrong).count()
+        self.problems.wrong
     }
 
     /// Says which fields nobody has asked for.

@@ -11,8 +11,8 @@ mod python;
 use std::fmt;
 use std::marker::PhantomData;
 
-use fields::Fields;
 pub(crate) use fields::Tree;
+use fields::{Fields, Problems};
 use serde::de::DeserializeSeed;
 
 /// What decoding made of some bytes: the message, if there is one, and all that is wrong.
@@ -88,7 +88,7 @@ pub(crate) fn read<T>(
     bytes: &[u8],
     read: impl FnOnce(&mut Fields<'_, '_>) -> Option<T>,
 ) -> Decoded<T> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let message = match tree(bytes) {
         Ok(tree) => Fields::of(&tree, String::new(), &mut problems).and_then(|mut fields| {
             let message = read(&mut fields);
@@ -96,11 +96,14 @@ pub(crate) fn read<T>(
             message
         }),
         Err(problem) => {
-            problems.push(problem);
+            problems.all.push(problem);
             None
         }
     };
-    Decoded { message, problems }
+    Decoded {
+        message,
+        problems: problems.all,
+    }
 }
 
 /// A message in which every field counts: any wrong one spoils it.
@@ -123,15 +126,15 @@ pub(crate) fn read_named<T>(
     read: impl FnOnce(&mut Fields<'_, '_>) -> T,
 ) -> Result<T, Problem> {
     let tree = parse(bytes, named::Named(names))?;
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let message = Fields::of(&tree, String::new(), &mut problems).map(|mut f| read(&mut f));
-    let wrong = problems.into_iter().next();
+    let wrong = problems.all.into_iter().next();
     message
         .filter(|_| wrong.is_none())
         .ok_or_else(|| wrong.unwrap_or_else(|| Problem::wrong("", "not a message")))
 }
 
-fn tree(bytes: &[u8]) -> Result<Tree, Problem> {
+pub(crate) fn tree(bytes: &[u8]) -> Result<Tree, Problem> {
     parse(bytes, PhantomData)
 }
 

@@ -41,6 +41,12 @@ pub(super) fn to_strict_json(text: &str) -> Cow<'_, str> {
     while at < bytes.len() {
         let end = match bytes[at] {
             b'"' => {
+                // A real string that begins like a marked one is marked itself, and so is none.
+                if text[at + 1..].starts_with(MARK_IN_JSON) {
+                    strict.push_str(&text[copied..=at]);
+                    strict.push_str(MARK_IN_JSON);
+                    copied = at + 1;
+                }
                 at = end_of_string(bytes, at + 1);
                 continue;
             }
@@ -143,6 +149,13 @@ mod tests {
             let is_same = matches!(to_strict_json(text), Cow::Borrowed(t) if t == text);
             assert!(is_same || text.starts_with('é'), "{text}");
         }
+    }
+
+    #[test]
+    fn a_real_string_is_never_a_number() {
+        let text = "[\"\\u0000int\"]";
+        let tree: serde_json::Value = serde_json::from_str(&to_strict_json(text)).unwrap();
+        assert_eq!(odd_number(tree[0].as_str().unwrap()), None);
     }
 
     #[test]

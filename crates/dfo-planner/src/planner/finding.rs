@@ -12,7 +12,7 @@ use crate::ledger::{Closing, Ledger, Origin, Proposal, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
-use crate::planner::Planner;
+use crate::planner::{LONGEST_NAME, Planner};
 use crate::registry::{Registry, Responder, Tag};
 use crate::scope::FindingScope;
 use crate::settings::Settings;
@@ -98,7 +98,7 @@ impl Planner {
             });
         }
         let patience = self.settings.pending_patience;
-        while let Some((id, waited)) = self.ledger.overdue(&self.clock, patience) {
+        while let Some((id, waited)) = self.ledger.take_overdue(&self.clock, patience) {
             if let Some(notice) = self.expire(&id, waited) {
                 decisions.notice(notice);
             }
@@ -228,12 +228,39 @@ impl Planner {
     }
 }
 
+/// A finding names a handful; each may come to several decisions.
+const MOST_TAGS: usize = 1024;
+
 /// What a finding must be to be used at all.
-fn check<'f>(finding: &'f FindingView<'_>) -> Result<FindingScope<'f>, Notice> {
+pub(super) fn check<'f>(finding: &'f FindingView<'_>) -> Result<FindingScope<'f>, Notice> {
     if !finding.severity_score.is_finite() {
         return Err(Notice::InvalidFinding {
             field: "severity_score",
             why: format!("{} is not finite", finding.severity_score),
+        });
+    }
+    for (field, tags) in [
+        ("opportunity_tags", &finding.opportunity_tags),
+        ("suppresses_tags", &finding.suppresses_tags),
+    ] {
+        if tags.len() > MOST_TAGS {
+            let why = format!("{} tags, at most {MOST_TAGS} are decided on", tags.len());
+            return Err(Notice::InvalidFinding { field, why });
+        }
+    }
+    let texts = [&finding.finding_type, &finding.scope, &finding.motif];
+    let tags = finding
+        .opportunity_tags
+        .iter()
+        .chain(&finding.suppresses_tags);
+    if texts
+        .into_iter()
+        .chain(tags)
+        .any(|text| text.len() > LONGEST_NAME)
+    {
+        return Err(Notice::InvalidFinding {
+            field: "finding_type, scope, motif or a tag",
+            why: format!("longer than {LONGEST_NAME} bytes"),
         });
     }
     FindingScope::parse(&finding.scope).ok_or_else(|| Notice::InvalidFinding {
@@ -287,7 +314,7 @@ fn decide(
         None => Reach::Job,
     };
 
-    let id = plan_ids.next_id();
+    let id = unused_id(plan_ids, ledger);
     let plan = ActionPlan {
         plan_id: id.clone(),
         knob_id: entry.name.to_string(),
@@ -318,6 +345,16 @@ fn decide(
     };
     ledger.open(proposal, deciding.clock.now());
     Ok(plan)
+}
+
+/// A global plan may bear any id, one of ours too.
+fn unused_id(plan_ids: &mut PlanIds, ledger: &Ledger) -> String {
+    loop {
+        let id = plan_ids.next_id();
+        if !ledger.knows_plan(&id) {
+            return id;
+        }
+    }
 }
 
 fn remember(ledger: &mut Ledger, name: &str, decisions: &mut Decisions) -> Result<NodeId, Gate> {

@@ -7,7 +7,7 @@ use crate::decision::{Decisions, Name};
 use crate::ledger::{Origin, Proposal, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::{GlobalPlanIgnored, Notice};
-use crate::planner::Planner;
+use crate::planner::{LONGEST_NAME, Planner};
 use crate::registry::KnobId;
 
 impl Planner {
@@ -38,6 +38,10 @@ impl Planner {
                 "plan_id",
                 "missing: it could not be acknowledged".to_owned(),
             ));
+        }
+        if plan_id.len() > LONGEST_NAME || plan.opportunity_tag.len() > LONGEST_NAME {
+            let why = format!("longer than {LONGEST_NAME} bytes");
+            return Err(refuse("plan_id or opportunity_tag", why));
         }
         if !self.is_for_us(&plan.target_nodes) {
             return Err(ignore(GlobalPlanIgnored::NotForThisNode));
@@ -108,11 +112,13 @@ impl Planner {
         }
         let mut nodes: Vec<NodeId> = Vec::with_capacity(target_nodes.len());
         for name in target_nodes {
-            // Where there is no room for a node, the knob's value there is not known afterwards
-            // any more than before.
-            let node = self.ledger.remember(name, notices);
-            nodes.extend(node.filter(|n| !nodes.contains(n)));
+            match self.ledger.remember(name, notices) {
+                Some(node) => nodes.push(node),
+                None => notices.push(Notice::NodeNotRemembered { node: name.into() }),
+            }
         }
+        nodes.sort_unstable();
+        nodes.dedup();
         Reach::Nodes(nodes)
     }
 
@@ -126,7 +132,6 @@ impl Planner {
             severity: plan.severity,
             retries: 0,
         };
-        self.ledger.rest_from(knob, &reach, &action);
         let is_for_all = reach == Reach::Job;
         let proposal = Proposal {
             id: plan.plan_id.as_str().into(),

@@ -69,7 +69,7 @@ impl Planner {
             });
             in_force
         });
-        self.ledger.set_job_value(knob, value);
+        self.ledger.set_live_value(knob, value);
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use dfo_model::{Direction, Evidence, FindingView, Knob, KnobScope, Range, Trend};
+use dfo_model::{Direction, Evidence, FindingView, Knob, Range, Trend};
 use serde_json::Value as Json;
 
 use super::*;
@@ -149,16 +149,11 @@ fn clamp(row: &Json) -> Outcome {
     };
     let values = row["values"].as_array();
     let knob = Knob {
-        id: "k".to_owned(),
-        default: value(&row["default"]),
-        kind,
         range: row["range"]
             .as_array()
             .map(|r| Range::new(number(&r[0]), number(&r[1]))),
         values: values.map(|values| values.iter().map(value).collect()),
-        scope: KnobScope::Job,
-        responds_to: indexmap(),
-        target_function: String::new(),
+        ..Knob::new("k", kind, value(&row["default"]))
     };
     let Ok(domain) = Domain::of(&knob) else {
         return Err("refused at registration: of another type");
@@ -221,8 +216,4 @@ fn value(json: &Json) -> Value {
         Json::String(s) => Value::from(s.as_str()),
         json => number(json).into(),
     }
-}
-
-fn indexmap<K, V>() -> indexmap::IndexMap<K, V> {
-    indexmap::IndexMap::new()
 }
