@@ -14,7 +14,6 @@ pub(crate) struct Console {
     out: Box<dyn Write>,
     err: Box<dyn Write>,
     pub(crate) styles: Styles,
-    is_coloured: bool,
 }
 
 /// The styles of what people read; all plain where there is no terminal or `NO_COLOR` is set.
@@ -52,19 +51,13 @@ impl Console {
             out,
             err: Box::new(io::stderr()),
             styles,
-            is_coloured,
         }
     }
 
     /// Other streams, without colour.
     pub(crate) fn plain(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
         let styles = Styles::default();
-        Console {
-            out,
-            err,
-            styles,
-            is_coloured: false,
-        }
+        Console { out, err, styles }
     }
 
     /// Standard output.
@@ -79,11 +72,10 @@ impl Console {
 
     /// What the parser of the command line has to say: help and version are no error.
     pub(crate) fn usage(mut self, error: &clap::Error) -> Exit {
-        let text = error.render();
-        let text = match self.is_coloured {
-            true => text.ansi().to_string(),
-            false => text.to_string(),
-        };
+        // It quotes the arguments, which may come from anywhere.
+        let text = error.render().to_string();
+        let lines: Vec<_> = text.lines().map(plain).collect();
+        let text = lines.join("\n") + "\n";
         if error.use_stderr() {
             // Where that cannot be written there is no one to tell.
             let _ = write!(self.err, "{text}");

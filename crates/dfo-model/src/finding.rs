@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::decode::fields::{Fields, plain_text};
-use crate::decode::{Decoded, read_strict};
+use crate::decode::{Decoded, Shape, read_strict};
 use crate::value::Number;
 pub use view::{Evidence, FindingView, Trend};
 
@@ -169,19 +169,19 @@ struct PlannedFields {
 }
 
 impl PlannedFields {
-    const NAMES: [&str; 12] = [
-        "finding_type",
-        "scope",
-        "view_type",
-        "motif",
-        "severity_score",
-        "persistence",
-        "trend_direction",
-        "window_index",
-        "opportunity_tags",
-        "suppresses_tags",
-        "publish_mode",
-        "key_metrics",
+    const SHAPES: [(&str, Shape); 12] = [
+        ("finding_type", Shape::Scalar),
+        ("scope", Shape::Scalar),
+        ("view_type", Shape::Scalar),
+        ("motif", Shape::Scalar),
+        ("severity_score", Shape::Scalar),
+        ("persistence", Shape::Scalar),
+        ("trend_direction", Shape::Scalar),
+        ("window_index", Shape::Scalar),
+        ("opportunity_tags", Shape::List),
+        ("suppresses_tags", Shape::List),
+        ("publish_mode", Shape::Scalar),
+        ("key_metrics", Shape::Object),
     ];
 
     fn read(fields: &mut Fields<'_, '_>) -> Self {

@@ -6,6 +6,7 @@ use dfo_model::{AckStatus, Value};
 use serde::Serialize;
 
 use crate::decision::Name;
+use crate::value::shown;
 
 /// Something that changed, was refused, or was passed over.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -294,8 +295,9 @@ impl fmt::Display for Notice {
             } => {
                 write!(
                     f,
-                    "{knob}{}: {value} is not of its type; {in_force} counts",
-                    on(node.as_ref())
+                    "{knob}{}: {} is not of its type; {in_force} counts",
+                    on(node.as_ref()),
+                    shown(value)
                 )
             }
             Notice::InvalidFinding { field, why } => write!(f, "invalid finding: {field}: {why}"),

@@ -31,7 +31,10 @@ impl KnobId {
 pub(crate) struct Entry {
     pub(crate) name: Name,
     pub(crate) domain: Domain,
+    /// Without the responses that were refused.
     pub(crate) definition: Knob,
+    /// As it was declared, where that is something else.
+    declared: Option<Box<Knob>>,
 }
 
 /// A response that makes sense: what every finding asks, and the rest apart from it.
@@ -66,7 +69,7 @@ pub(crate) struct Tag {
 pub(crate) struct Checked {
     name: Name,
     domain: Domain,
-    definition: Knob,
+    declared: Knob,
     responses: Vec<(Name, CheckedResponse)>,
 }
 
@@ -143,14 +146,17 @@ impl Registry {
         Some(Checked {
             name,
             domain,
-            definition: knob.clone(),
+            declared: knob.clone(),
             responses,
         })
     }
 
     /// Whether this very definition is registered already: applications repeat themselves.
     pub(crate) fn is_known(&self, knob: &Knob) -> bool {
-        let known = self.get(&knob.id).map(|id| &self.entry(id).definition);
+        let known = self.get(&knob.id).map(|id| {
+            let entry = self.entry(id);
+            entry.declared.as_deref().unwrap_or(&entry.definition)
+        });
         known == Some(knob)
     }
 
@@ -159,13 +165,21 @@ impl Registry {
         let Checked {
             name,
             domain,
-            definition,
+            declared,
             responses,
         } = checked;
+        let is_whole = responses.len() == declared.responds_to.len();
+        let mut definition = declared.clone();
+        let accepted: HashSet<&str, FixedState> =
+            responses.iter().map(|(tag, _)| tag.as_str()).collect();
+        definition
+            .responds_to
+            .retain(|tag, _| accepted.contains(tag.as_str()));
         let entry = Entry {
             name: name.clone(),
             domain,
             definition,
+            declared: (!is_whole).then(|| Box::new(declared)),
         };
         let known = self.get(&name);
         let knob = known.unwrap_or_else(|| {

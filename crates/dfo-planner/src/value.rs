@@ -92,12 +92,18 @@ impl Change {
         let is_number = domain.kind != KnobType::Str && value.as_number().is_some_and(is_finite);
         let fitting = domain.kind.fit(value).or(is_number.then(|| value.clone()));
         let Some(fitting) = fitting else {
-            return Err(("set_to", format!("{value} is not of type {}", domain.kind)));
+            return Err((
+                "set_to",
+                format!("{} is not of type {}", shown(value), domain.kind),
+            ));
         };
         if let Allowed::Listed(values) = &domain.allowed
             && !values.iter().any(|v| v.same_as(&fitting))
         {
-            return Err(("set_to", format!("{value} is none of the knob's values")));
+            return Err((
+                "set_to",
+                format!("{} is none of the knob's values", shown(value)),
+            ));
         }
         Ok(Change::Set(fitting))
     }
@@ -152,7 +158,10 @@ impl Domain {
     pub(crate) fn of(knob: &Knob) -> Result<Domain, Refusal> {
         let kind = knob.kind;
         if kind.fit(&knob.default).is_none() {
-            return Err(("default", format!("{} is not of type {kind}", knob.default)));
+            return Err((
+                "default",
+                format!("{} is not of type {kind}", shown(&knob.default)),
+            ));
         }
         let within = ranged(kind, knob.range)?;
         let allowed = match &knob.values {
@@ -181,12 +190,12 @@ impl Domain {
     /// What becomes of a value that a global plan wants: held within what is allowed, going the way
     /// that the plan goes. An error says why it cannot be used at all.
     pub(crate) fn hold_wanted(&self, wanted: &Value, in_force: &Value) -> Result<Value, String> {
-        let not_of_type = || format!("{wanted} is not of type {}", self.kind);
+        let not_of_type = || format!("{} is not of type {}", shown(wanted), self.kind);
         if self.kind == KnobType::Str {
             let text = self.kind.fit(wanted).ok_or_else(not_of_type)?;
             return match self.allows(&text) {
                 true => Ok(text),
-                false => Err(format!("{wanted} is none of the knob's values")),
+                false => Err(format!("{} is none of the knob's values", shown(wanted))),
             };
         }
         let number = match wanted.as_number() {
@@ -241,7 +250,7 @@ fn listed(kind: KnobType, values: &[Value]) -> Result<Vec<Value>, Refusal> {
         return Err(("values", what.to_owned()));
     }
     let fitting = values.iter().map(|v| {
-        let refusal = || ("values", format!("{v} is not of type {kind}"));
+        let refusal = || ("values", format!("{} is not of type {kind}", shown(v)));
         kind.fit(v).ok_or_else(refusal)
     });
     fitting.collect()
@@ -461,6 +470,16 @@ fn one_more(n: Number) -> Number {
     match n {
         Number::Int(i) => Number::Int(i.saturating_add(1)),
         Number::Float(f) => Number::Float(f + 1.0),
+    }
+}
+
+/// A value for a message: the beginning of a long text is enough.
+pub(crate) fn shown(value: &Value) -> String {
+    const SHOWN: usize = 40;
+    let text = value.to_string();
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }
 

@@ -107,11 +107,8 @@ impl Records {
     ///
     /// The file cannot be opened, or is a directory.
     pub fn open(path: &Path) -> Result<Self, TransportError> {
-        let name = path.display().to_string();
-        match open_file(path) {
-            Ok(file) => Ok(Self::from_reader(name, file)),
-            Err(source) => Err(TransportError::new(Operation::Open, name, source)),
-        }
+        let file = open(path)?;
+        Ok(Self::from_reader(path.display().to_string(), file))
     }
 
     /// Standard input, named `stdin`. Where it is closed, there are no records.
@@ -316,6 +313,15 @@ impl fmt::Debug for Records {
             .field("found", &self.found)
             .finish_non_exhaustive()
     }
+}
+
+/// Opens a file that is to be read some other way.
+///
+/// # Errors
+/// As [`Records::open`].
+pub fn open(path: &Path) -> Result<File, TransportError> {
+    let name = path.display().to_string();
+    open_file(path).map_err(|source| TransportError::new(Operation::Open, name, source))
 }
 
 fn open_file(path: &Path) -> io::Result<File> {

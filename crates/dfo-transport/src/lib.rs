@@ -32,4 +32,4 @@ mod error;
 mod file;
 
 pub use error::{ErrorKind, Operation, TransportError};
-pub use file::{Content, MAX_RECORD_BYTES, Place, Record, Records};
+pub use file::{Content, MAX_RECORD_BYTES, Place, Record, Records, open};

@@ -41,14 +41,16 @@ pub(crate) fn is_toml(path: &Path) -> bool {
 /// Reads a file; one that cannot be read to its end is an error.
 pub(crate) fn read(path: &Path) -> Result<KnobFile, Failure> {
     let cannot = |error: dfo_transport::TransportError| Failure::CannotRead(error.to_string());
-    let mut source = input::open(path).map_err(cannot)?;
-    let name = source.name().to_owned();
     if is_toml(path) {
-        let record = read_toml(path)
+        let name = path.display().to_string();
+        let file = dfo_transport::open(path).map_err(cannot)?;
+        let record = read_toml(file)
             .map_err(|e| Failure::CannotRead(format!("{name}: cannot read: {e}")))?;
         let records = vec![record];
         return Ok(KnobFile { name, records });
     }
+    let mut source = input::open(path).map_err(cannot)?;
+    let name = source.name().to_owned();
     let mut records = Vec::new();
     while let Some(record) = source.next_record().map_err(cannot)? {
         let line = record.place.line;
@@ -63,10 +65,9 @@ pub(crate) fn read(path: &Path) -> Result<KnobFile, Failure> {
 }
 
 /// A TOML file is one record, and no larger than one.
-fn read_toml(path: &Path) -> io::Result<KnobRecord> {
+fn read_toml(file: File) -> io::Result<KnobRecord> {
     let mut text = Vec::new();
     let limit = MAX_RECORD_BYTES as u64;
-    let file = File::open(path)?;
     let size = file.metadata()?.len();
     file.take(limit + 1).read_to_end(&mut text)?;
     if text.len() > MAX_RECORD_BYTES {

@@ -100,10 +100,9 @@ fn condition(response: &Response) -> String {
     let Response {
         min_severity,
         min_persistence,
-        cooldown_windows,
+        cooldown_windows: rest,
         ..
     } = response;
-    format!(
-        "severity ≥ {min_severity}, persistence ≥ {min_persistence}, {cooldown_windows} windows of rest"
-    )
+    let windows = if *rest == 1 { "window" } else { "windows" };
+    format!("severity ≥ {min_severity}, persistence ≥ {min_persistence}, {rest} {windows} of rest")
 }

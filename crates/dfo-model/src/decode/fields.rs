@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::Problem;
-use super::python::{Odd, odd_number};
+use super::python::{Odd, odd_number, unmarked};
 use crate::ProblemKind;
 use crate::value::{Number, Value};
 
@@ -223,7 +223,8 @@ const VALUE: &str = "a bool, a finite number or a string";
 
 /// A string that is one, not an odd number in disguise.
 pub(crate) fn plain_text(tree: &Tree) -> Option<&str> {
-    tree.as_str().filter(|s| odd_number(s).is_none())
+    let text = tree.as_str()?;
+    odd_number(text).is_none().then(|| unmarked(text))
 }
 
 /// A finite number; an int beyond 64 bits saturates.
@@ -280,7 +281,7 @@ pub(crate) fn describe(tree: &Tree) -> String {
         Tree::String(s) => match odd_number(s) {
             Some(Odd::NotFinite(token)) => token.to_owned(),
             Some(Odd::BigInt(_)) => "an int beyond 64 bits".to_owned(),
-            None => shortened(s),
+            None => shortened(unmarked(s)),
         },
     }
 }

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 
 pub(crate) use fields::Tree;
 use fields::{Fields, Problems};
+pub(crate) use named::Shape;
 use serde::de::DeserializeSeed;
 
 /// What decoding made of some bytes: the message, if there is one, and all that is wrong.
@@ -122,10 +123,10 @@ pub(crate) fn read_strict<T>(
 /// The same for a message of which only the named fields are asked for: the others are not held.
 pub(crate) fn read_named<T>(
     bytes: &[u8],
-    names: &[&str],
+    fields: &[(&str, Shape)],
     read: impl FnOnce(&mut Fields<'_, '_>) -> T,
 ) -> Result<T, Problem> {
-    let tree = parse(bytes, named::Named(names))?;
+    let tree = parse(bytes, named::Named(fields))?;
     let mut problems = Problems::default();
     let message = Fields::of(&tree, String::new(), &mut problems).map(|mut f| read(&mut f));
     let wrong = problems.all.into_iter().next();

@@ -32,6 +32,11 @@ pub(super) fn odd_number(text: &str) -> Option<Odd<'_>> {
     }
 }
 
+/// A string that is no odd number, without the mark that kept it from looking like one.
+pub(super) fn unmarked(text: &str) -> &str {
+    text.strip_prefix(MARK).unwrap_or(text)
+}
+
 /// The same text with marked strings in place of odd numbers. Borrows when there are none.
 pub(super) fn to_strict_json(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();

@@ -145,7 +145,7 @@ impl<'a> FindingView<'a> {
     }
 
     fn decode_carefully(bytes: &[u8]) -> Result<Self, Problem> {
-        let planned = read_named(bytes, &PlannedFields::NAMES, PlannedFields::read)?;
+        let planned = read_named(bytes, &PlannedFields::SHAPES, PlannedFields::read)?;
         let owned = |texts: Vec<String>| texts.into_iter().map(Cow::Owned).collect();
         Ok(FindingView {
             finding_type: planned.finding_type.into(),

@@ -6,6 +6,7 @@ use crate::decision::Name;
 use crate::ledger::{Closed, Closing};
 use crate::notice::{AckIgnored, Notice};
 use crate::planner::Planner;
+use crate::value::shown;
 
 impl Planner {
     pub(super) fn acknowledge(&mut self, ack: &Ack) -> Notice {
@@ -33,7 +34,10 @@ impl Planner {
             AckStatus::Applied => {
                 let applied = ack.new_value.as_ref().unwrap_or(&plan.value);
                 let Some(value) = kind.fit(applied) else {
-                    return refuse("new_value", format!("{applied} is not of type {kind}"));
+                    return refuse(
+                        "new_value",
+                        format!("{} is not of type {kind}", shown(applied)),
+                    );
                 };
                 let closing = Closing::Acknowledged(ack.status);
                 self.clock.note_action(at);

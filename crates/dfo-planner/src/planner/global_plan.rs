@@ -62,7 +62,9 @@ impl Planner {
         let domain = &self.registry.entry(knob).domain;
         let new = domain.hold_wanted(&plan.new_value, &old);
         let new = new.map_err(|why| refuse("new_value", why))?;
-        if self.is_in_force(&new, knob, &plan.target_nodes) {
+        // A value that the knob does not allow stays where it is, and goes nowhere else.
+        let stays = new.same_as(&old) && !domain.allows(&new);
+        if stays || self.is_in_force(&new, knob, &plan.target_nodes) {
             return Err(ignore(GlobalPlanIgnored::NoChange));
         }
 
