@@ -179,7 +179,7 @@ impl<'a> FindingView<'a> {
             scope: text(fast.scope, ""),
             view_type: fast.view_type.map(|t| t.0),
             motif: text(fast.motif, DEFAULT_MOTIF),
-            severity_score: fast.severity_score.unwrap_or(0.0),
+            severity_score: fast.severity_score.map_or(0.0, |n| n.0),
             persistence: fast.persistence.unwrap_or(0),
             trend_direction: text(fast.trend_direction, DEFAULT_TREND),
             window_index: fast.window_index.unwrap_or(0),
@@ -203,7 +203,7 @@ struct InOrder<'a> {
     view_type: Option<Text<'a>>,
     #[serde(borrow)]
     motif: Option<Text<'a>>,
-    severity_score: Option<f64>,
+    severity_score: Option<Float>,
     persistence: Option<i64>,
     #[serde(borrow)]
     trend_direction: Option<Text<'a>>,
@@ -223,6 +223,9 @@ struct Text<'a>(Cow<'a, str>);
 struct Texts<'a>(Vec<Cow<'a, str>>);
 
 struct Metrics(Evidence);
+
+/// A number whose size leaves no doubt what it was written as.
+struct Float(f64);
 
 /// One metric. What is no number counts as missing.
 struct Metric(Option<f64>);
@@ -291,6 +294,42 @@ impl<'de> Deserialize<'de> for Metrics {
     }
 }
 
+/// Here an int beyond 64 bits looks like a float; the careful way can tell.
+fn plain_float<E: de::Error>(n: f64) -> Result<f64, E> {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+    match n.abs() < BEYOND {
+        true => Ok(n),
+        false => Err(E::custom("odd")),
+    }
+}
+
+fn plain_int<E: de::Error>(n: u64) -> Result<f64, E> {
+    let n = i64::try_from(n).map_err(|_| E::custom("odd"))?;
+    Ok(Number::Int(n).as_f64())
+}
+
+impl<'de> Deserialize<'de> for Float {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FloatVisitor;
+        impl Visitor<'_> for FloatVisitor {
+            type Value = Float;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number")
+            }
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Float, E> {
+                plain_float(n).map(Float)
+            }
+            fn visit_i64<E: de::Error>(self, n: i64) -> Result<Float, E> {
+                Ok(Float(Number::Int(n).as_f64()))
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Float, E> {
+                plain_int(n).map(Float)
+            }
+        }
+        deserializer.deserialize_f64(FloatVisitor)
+    }
+}
+
 impl<'de> Deserialize<'de> for Metric {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MetricVisitor;
@@ -300,19 +339,13 @@ impl<'de> Deserialize<'de> for Metric {
                 f.write_str("anything")
             }
             fn visit_f64<E: de::Error>(self, n: f64) -> Result<Metric, E> {
-                // Here an int beyond 64 bits looks like a float; the careful way can tell.
-                const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-                if n.abs() >= BEYOND {
-                    return Err(E::custom("odd"));
-                }
-                Ok(Metric(Some(n)))
+                plain_float(n).map(|n| Metric(Some(n)))
             }
             fn visit_i64<E: de::Error>(self, n: i64) -> Result<Metric, E> {
                 Ok(Metric(Some(Number::Int(n).as_f64())))
             }
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<Metric, E> {
-                let n = i64::try_from(n).map_err(|_| E::custom("odd"))?;
-                self.visit_i64(n)
+                plain_int(n).map(|n| Metric(Some(n)))
             }
             fn visit_bool<E: de::Error>(self, _: bool) -> Result<Metric, E> {
                 Ok(Metric(None))
@@ -379,6 +412,19 @@ mod tests {
     fn wrong_types_in_fields_that_planning_does_not_use_are_skipped() {
         let view = FindingView::decode(br#"{"confidence": "high", "persistence": 3}"#).unwrap();
         assert_eq!(view.persistence, 3);
+    }
+
+    #[test]
+    fn a_severity_beyond_64_bits_is_read_the_careful_way() {
+        let severity = |text: &str| {
+            let text = format!("{{\"severity_score\": {text}}}");
+            FindingView::decode(text.as_bytes()).unwrap().severity_score
+        };
+        assert_eq!(
+            severity("99999999999999999999").to_bits(),
+            9_223_372_036_854_775_807_f64.to_bits()
+        );
+        assert_eq!(severity("1e20").to_bits(), 1e20_f64.to_bits());
     }
 
     #[test]
