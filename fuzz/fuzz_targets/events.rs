@@ -7,8 +7,8 @@
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use dfo_model::{
-    Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobType,
-    Number, PublishMode, Range, Registration, Response, StepMode, Value,
+    Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobType, Number,
+    PublishMode, Range, Registration, Response, StepMode, Value,
 };
 use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings};
 use libfuzzer_sys::fuzz_target;
