@@ -22,7 +22,7 @@ struct Step {
     run: fn(&Shell) -> Result<()>,
 }
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step {
         name: "fmt",
         run: fmt,
@@ -46,6 +46,10 @@ const STEPS: [Step; 14] = [
     Step {
         name: "test",
         run: readme::test_command,
+    },
+    Step {
+        name: "readme-rest",
+        run: readme::other_commands,
     },
     Step {
         name: "ignored-tests",

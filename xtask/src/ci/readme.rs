@@ -1,4 +1,4 @@
-//! The README's first two commands do what it says: CI runs the very lines.
+//! The README's commands do what it says: CI runs the very lines.
 
 use std::fs;
 
@@ -35,6 +35,18 @@ pub fn first_command(shell: &Shell) -> Result<()> {
 pub fn test_command(shell: &Shell) -> Result<()> {
     let [_, second] = commands(shell)?;
     shell.line(&second).run()
+}
+
+/// Runs all its other commands; what they install goes into the build folder.
+pub fn other_commands(shell: &Shell) -> Result<()> {
+    let text = fs::read_to_string(shell.root().join(README)).context(README)?;
+    for command in shell_lines(&text).iter().skip(2) {
+        shell
+            .line(command)
+            .env("CARGO_INSTALL_ROOT", "target/installed")
+            .run()?;
+    }
+    Ok(())
 }
 
 fn commands(shell: &Shell) -> Result<[String; 2]> {
