@@ -25,6 +25,11 @@ pub(crate) fn run(
     packs: &[Box<dyn KnobPack>],
     console: &mut Console,
 ) -> Result<Exit, Failure> {
+    let inputs = args.findings.iter().chain(&args.knobs.files);
+    if inputs.filter(|path| path.as_os_str() == "-").count() > 1 {
+        let what = "standard input (`-`) is named twice, and can be read once";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let mut planner = Planner::new(settings(args), PlanIds::from_seed(SEED));
     let bad_definitions = knobs::register(&args.knobs, packs, &mut planner, console)?;
     if bad_definitions > 0 && args.strict {
@@ -37,7 +42,7 @@ pub(crate) fn run(
     let mut replay = Replay {
         report: match args.format {
             Format::Text => Box::new(text::Text::new(&planner, console.styles)),
-            Format::Json => Box::new(json::Json::new()),
+            Format::Json => Box::new(json::Json::new()?),
         },
         planner,
         application: Application::new(args.acks),

@@ -153,6 +153,22 @@ fn source_date_epoch_makes_the_output_reproducible_byte_for_byte() {
 }
 
 #[test]
+fn a_source_date_epoch_that_is_no_time_is_an_error() {
+    let args = format!("replay {} --bootstrap dlio --format json", example(SESSION));
+    for wrong in ["yesterday", "-1", "99999999999999999999"] {
+        let dfo = Folder::new().dfo(&args).env("SOURCE_DATE_EPOCH", wrong);
+        dfo.run().exits(2).complains("SOURCE_DATE_EPOCH: expected ");
+    }
+}
+
+#[test]
+fn standard_input_is_not_read_twice() {
+    let folder = Folder::new();
+    let dfo = folder.dfo("replay - --knobs -").stdin("{}");
+    dfo.run().exits(2).complains("`-`");
+}
+
+#[test]
 fn plan_ids_are_the_same_each_time_and_all_different() {
     let ids = || {
         let ran = replay_example(SESSION, "--format json").succeeds();

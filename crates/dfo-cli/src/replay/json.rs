@@ -14,6 +14,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Compound};
 
 use super::report::{Report, Tally};
+use crate::exit::Failure;
 
 const FORMAT_VERSION: u32 = 1;
 /// 9999-12-31T23:59:59Z: no format holds more.
@@ -43,13 +44,22 @@ impl<T: Serialize> Serialize for InOrder<'_, T> {
 type Line<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 
 impl Json {
-    pub(crate) fn new() -> Self {
-        let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
-        let seconds: Option<u64> = epoch.and_then(|text| text.trim().parse().ok());
-        let seconds = seconds.filter(|s| *s <= LAST_SECOND);
-        Json {
-            fixed_time: seconds.map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s)),
-        }
+    /// With the time that the environment asks for, if it does.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        const NAME: &str = "SOURCE_DATE_EPOCH";
+        let fixed_time = match std::env::var_os(NAME) {
+            None => None,
+            Some(text) => {
+                let text = text.to_string_lossy();
+                let seconds = text.trim().parse().ok().filter(|s| *s <= LAST_SECOND);
+                let seconds = seconds.ok_or_else(|| {
+                    let expected = "the seconds since 1970";
+                    Failure::Usage(format!("{NAME}: expected {expected}, found {text:?}"))
+                })?;
+                Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            }
+        };
+        Ok(Json { fixed_time })
     }
 
     /// Writes an event: what every event has, then its own fields.
