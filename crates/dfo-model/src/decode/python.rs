@@ -46,13 +46,14 @@ pub(super) fn to_strict_json(text: &str) -> Cow<'_, str> {
     while at < bytes.len() {
         let end = match bytes[at] {
             b'"' => {
-                // A real string that begins like a marked one is marked itself, and so is none.
-                if text[at + 1..].starts_with(MARK_IN_JSON) {
+                let end = end_of_string(bytes, at + 1);
+                // A real text that begins like a marked one is marked itself, and so is none.
+                if text[at + 1..].starts_with(MARK_IN_JSON) && !is_name(&bytes[end..]) {
                     strict.push_str(&text[copied..=at]);
                     strict.push_str(MARK_IN_JSON);
                     copied = at + 1;
                 }
-                at = end_of_string(bytes, at + 1);
+                at = end;
                 continue;
             }
             b'N' | b'I' | b'-' | b'0'..=b'9' => end_of_token(bytes, at),
@@ -94,6 +95,11 @@ fn mark_for(token: &str) -> Option<&'static str> {
         let overflows = token.parse::<f64>().is_ok_and(f64::is_infinite);
         overflows.then_some(if negative { "-Infinity" } else { "Infinity" })
     }
+}
+
+/// Whether the string before `rest` names a field: names are never taken for numbers.
+fn is_name(rest: &[u8]) -> bool {
+    rest.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':')
 }
 
 /// The first byte after the string whose first character is at `at`.
@@ -160,7 +166,11 @@ mod tests {
     fn a_real_string_is_never_a_number() {
         let text = "[\"\\u0000int\"]";
         let tree: serde_json::Value = serde_json::from_str(&to_strict_json(text)).unwrap();
-        assert_eq!(odd_number(tree[0].as_str().unwrap()), None);
+        let text = tree[0].as_str().unwrap();
+        assert_eq!((odd_number(text), unmarked(text)), (None, "\0int"));
+        let names = "{\"\\u0000a\" : \"\\u0000b\"}";
+        let tree: serde_json::Value = serde_json::from_str(&to_strict_json(names)).unwrap();
+        assert_eq!(unmarked(tree["\0a"].as_str().unwrap()), "\0b");
     }
 
     #[test]
