@@ -6,6 +6,7 @@
 
 mod brackets;
 mod gzip;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -58,7 +59,7 @@ pub struct Records {
 /// One record, lent until the next is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Record<'a> {
+pub struct FileRecord<'a> {
     /// Where it begins.
     pub place: Place,
     /// What it holds.
@@ -149,13 +150,13 @@ impl Records {
     ///
     /// Reading failed, or gzip data is corrupt. The records before have been returned; a record
     /// that was not read to its end is not. Every later call returns `None`.
-    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, TransportError> {
+    pub fn next_record(&mut self) -> Result<Option<FileRecord<'_>>, TransportError> {
         match self.find() {
             Ok(None) => {
                 self.layout = Layout::Ended;
                 Ok(None)
             }
-            Ok(Some(place)) => Ok(Some(Record {
+            Ok(Some(place)) => Ok(Some(FileRecord {
                 place,
                 content: self.window.record(),
             })),
@@ -164,7 +165,7 @@ impl Records {
                 Err(if self.window.is_corruption(&source) {
                     TransportError::corrupt(&self.name, source)
                 } else {
-                    TransportError::new(Operation::Read, &self.name, source)
+                    TransportError::from_io(Operation::Read, &self.name, source)
                 })
             }
         }
@@ -321,7 +322,7 @@ impl fmt::Debug for Records {
 /// As [`Records::open`].
 pub fn open(path: &Path) -> Result<File, TransportError> {
     let name = path.display().to_string();
-    open_file(path).map_err(|source| TransportError::new(Operation::Open, name, source))
+    open_file(path).map_err(|source| TransportError::from_io(Operation::Open, name, source))
 }
 
 fn open_file(path: &Path) -> io::Result<File> {

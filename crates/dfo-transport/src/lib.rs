@@ -28,8 +28,18 @@
 //! # Ok::<(), dfo_transport::TransportError>(())
 //! ```
 
+mod ends;
 mod error;
 mod file;
+pub mod memory;
+mod options;
+mod record;
+mod transport;
 
+pub use ends::{Capabilities, Closed, Losses, Sink, Source};
 pub use error::{ErrorKind, Operation, TransportError};
-pub use file::{Content, MAX_RECORD_BYTES, Place, Record, Records, open};
+pub use file::source::{FileSource, Pace};
+pub use file::{Content, FileRecord, MAX_RECORD_BYTES, Place, Records, open};
+pub use options::{OptionSpec, Options, Repeats};
+pub use record::Record;
+pub use transport::{ApplicationEnds, Named, OptimizerEnds, Role, Transport, Transports};

@@ -27,7 +27,7 @@ fn reading(text: impl AsRef<[u8]>) -> Records {
 
 fn all(records: &mut Records) -> Result<Vec<Found>, TransportError> {
     let mut found = Vec::new();
-    while let Some(Record { place, content }) = records.next_record()? {
+    while let Some(FileRecord { place, content }) = records.next_record()? {
         found.push(match content {
             Content::Bytes(text) => Found::Text(place.line, text.to_vec()),
             Content::TooLarge { bytes, .. } => Found::TooLarge(place.line, bytes),
