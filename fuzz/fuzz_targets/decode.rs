@@ -9,7 +9,7 @@ use std::fmt::Debug;
 use std::io::Cursor;
 
 use dfo_model::{
-    Ack, ActionPlan, Decoded, Finding, FindingView, PublishMode, Registration, is_end_of_stream,
+    Ack, ActionPlan, Decoded, Envelope, Finding, FindingView, Registration,
 };
 use dfo_transport::{Content, Records};
 use libfuzzer_sys::fuzz_target;
@@ -38,8 +38,7 @@ fn message(bytes: &[u8]) {
     reads_back(ActionPlan::decode(bytes), ActionPlan::decode);
     reads_back(Ack::decode(bytes), Ack::decode);
     reads_back(Registration::decode(bytes), Registration::decode);
-    is_end_of_stream(bytes);
-    PublishMode::of_metadata(bytes);
+    let _ = Envelope::decode(bytes);
 }
 
 fn reads_back<T: Serialize + PartialEq + Debug>(

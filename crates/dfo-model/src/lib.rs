@@ -60,5 +60,5 @@ pub use plan::ActionPlan;
 pub use registration::Registration;
 #[cfg(feature = "schema")]
 pub use schema::schemas;
-pub use stream::{Metadata, is_end_of_stream};
+pub use stream::{Envelope, Kind, Metadata};
 pub use value::{KnobType, Number, Value};

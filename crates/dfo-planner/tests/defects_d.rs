@@ -7,7 +7,7 @@ mod scene;
 
 use std::io::Read;
 
-use dfo_model::{Ack, FindingView, PublishMode};
+use dfo_model::{Envelope, Ack, FindingView, PublishMode};
 use dfo_planner::{AckIgnored, Decision, Event, Gate, Notice, Settings};
 use scene::{
     AckWords, Finding, Knob, PlanWords, Scene, applied, down, evidence, finding, global_plan, json,
@@ -322,8 +322,8 @@ fn d21_the_publish_mode_is_read_from_the_payload_and_from_the_metadata() {
     let mode = |text: &str| FindingView::decode(text.as_bytes()).unwrap().publish_mode;
     assert_eq!(mode(r#"{"publish_mode": "summary"}"#), PublishMode::Summary);
     assert_eq!(mode("{}"), PublishMode::Control);
-    let metadata = PublishMode::of_metadata(br#"{"publish_mode": "summary"}"#);
-    assert_eq!(metadata, Some(PublishMode::Summary));
+    let metadata = Envelope::decode(br#"{"publish_mode": "summary"}"#).unwrap();
+    assert_eq!(metadata.publish_mode, Some(PublishMode::Summary));
 }
 
 #[test]
