@@ -85,6 +85,11 @@ pub enum Gate {
         /// The node that it is for; `None` is the whole job.
         plan_node: Option<Name>,
     },
+    /// No live application has the knob.
+    Silent {
+        /// The node where there is none; `None` is everywhere.
+        node: Option<Name>,
+    },
     /// The finding is not severe enough.
     Severity {
         /// Its severity score.
@@ -141,6 +146,7 @@ impl Gate {
         "suppressed",
         "no_response",
         "pending",
+        "silent",
         "severity",
         "persistence",
         "cooldown",
@@ -162,6 +168,7 @@ impl Gate {
             | Gate::NoTags
             | Gate::NoResponse
             | Gate::Pending { .. }
+            | Gate::Silent { .. }
             | Gate::NoRoom { .. } => None,
             Gate::WeakSuppression {
                 severity: value, ..
@@ -184,6 +191,7 @@ impl Gate {
             | Gate::NoTags
             | Gate::NoResponse
             | Gate::Pending { .. }
+            | Gate::Silent { .. }
             | Gate::NoChange { .. } => None,
             Gate::WeakSuppression {
                 min_severity: threshold,
@@ -208,12 +216,13 @@ impl Gate {
             Gate::Suppressed { .. } => 4,
             Gate::NoResponse => 5,
             Gate::Pending { .. } => 6,
-            Gate::Severity { .. } => 7,
-            Gate::Persistence { .. } => 8,
-            Gate::Cooldown { .. } => 9,
-            Gate::Ineffective { .. } => 10,
-            Gate::NoChange { .. } => 11,
-            Gate::NoRoom { .. } => 12,
+            Gate::Silent { .. } => 7,
+            Gate::Severity { .. } => 8,
+            Gate::Persistence { .. } => 9,
+            Gate::Cooldown { .. } => 10,
+            Gate::Ineffective { .. } => 11,
+            Gate::NoChange { .. } => 12,
+            Gate::NoRoom { .. } => 13,
         }
     }
 }
@@ -246,6 +255,10 @@ impl fmt::Display for Gate {
             Gate::Pending { plan_id, plan_node } => {
                 let node = plan_node.as_deref().unwrap_or("all nodes");
                 write!(f, "{plan_id} for {node} awaits its acknowledgement")
+            }
+            Gate::Silent { node } => {
+                let node = node.as_deref().unwrap_or("any node");
+                write!(f, "no live application has it on {node}")
             }
             Gate::Severity { value, threshold } => {
                 write!(f, "severity {value:.3}, needs at least {threshold}")

@@ -61,6 +61,14 @@ pub(crate) struct OpenPlan {
     waiting: (Time, u64),
 }
 
+/// A plan of ours that awaits its acknowledgement in a scope.
+pub(crate) struct Pending<'l> {
+    pub(crate) plan: &'l OpenPlan,
+    pub(crate) scope: Scope,
+    /// The value that comes back should the plan come to nothing.
+    pub(crate) value_before: &'l Value,
+}
+
 /// For whom a plan is. Nodes are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -334,17 +342,16 @@ impl Ledger {
         self.closed.get(id)
     }
 
-    /// Ids and nodes of our own pending plans: `(knob, None)` is job-wide.
-    pub(crate) fn pending(&self) -> impl Iterator<Item = (KnobId, Option<NodeId>)> {
-        let ours = self
-            .open
-            .values()
-            .filter(|plan| plan.origin == Origin::Ours);
+    /// Our own plans that await their acknowledgement, each in each of its scopes.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
+        let all = self.open.values();
+        let ours = all.filter(|plan| plan.origin == Origin::Ours);
         ours.flat_map(|plan| {
-            let scopes = plan.reach.scopes().into_iter();
-            scopes.map(|scope| match scope {
-                Scope::Job => (plan.knob, None),
-                Scope::Node(node) => (plan.knob, Some(node)),
+            let before = plan.before.iter();
+            before.map(|(scope, value)| Pending {
+                plan,
+                scope: *scope,
+                value_before: value.as_ref().unwrap_or_else(|| self.job_value(plan.knob)),
             })
         })
     }

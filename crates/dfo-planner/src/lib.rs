@@ -1,7 +1,8 @@
 //! The decisions of DFOptimizer: findings in, action plans and reasons out.
 //!
-//! [`Planner::handle`] takes an [`Event`]: an application registers its knobs, the diagnoser finds
-//! something, an application acknowledges a plan, an optimizer above wants a change. It gives
+//! [`Planner::handle`] takes an [`Event`]: an application registers its knobs (or a pack names them
+//! before it does), the diagnoser finds something, an application acknowledges a plan or is heard of
+//! no more, an optimizer above wants a change. It gives
 //! [`Decisions`]: a plan to send, a [`Hold`] with the gate and the numbers that held it, a
 //! [`Notice`] of what changed or was refused. Whatever could have become a plan and did not is a
 //! hold, so that a person can ask why nothing happened.
@@ -51,7 +52,7 @@
 //! # The way of a finding
 //!
 //! A global finding keeps suppressions. Then each tag is asked for the knobs that respond to it, and
-//! each of those passes the gates in the order of [`Gate`]: *pending*, *severity*, *persistence*,
+//! each of those passes the gates in the order of [`Gate`]: *pending*, *silent*, *severity*, *persistence*,
 //! *cooldown*, *ineffective*. What passes computes its new value; if that is a change it is a plan,
 //! in force at once and pending until it is acknowledged. The rules, with their numbers, stand in
 //! the repository's `docs/planner.md`.
@@ -71,6 +72,7 @@ mod nodes;
 mod notice;
 mod plan_ids;
 mod planner;
+mod presence;
 mod registry;
 mod scope;
 mod settings;
@@ -79,8 +81,8 @@ mod suppression;
 mod value;
 
 pub use decision::{Decision, Decisions, Gate, Hold, Name};
-pub use notice::{AckIgnored, GlobalPlanIgnored, Notice, SuppressionEnd};
+pub use notice::{AckIgnored, GlobalPlanIgnored, Notice, SilenceIgnored, SuppressionEnd};
 pub use plan_ids::PlanIds;
-pub use planner::{Event, Planner};
+pub use planner::{Event, Planner, Silence};
 pub use settings::{Patience, Settings};
-pub use state::InForce;
+pub use state::{InForce, PendingPlan};

@@ -50,6 +50,34 @@ pub enum Notice {
         /// The value in force.
         in_force: Value,
     },
+    /// A knob of a pack or a file is passed over: an application has spoken for that knob.
+    BootstrapPassedOver {
+        /// The knob.
+        knob: Name,
+    },
+    /// No live application has a knob any more: plans for it are held from now on.
+    KnobSilent {
+        /// The knob.
+        knob: Name,
+        /// The node where there is none; `None` is everywhere.
+        node: Option<Name>,
+    },
+    /// An application has registered a silent knob again.
+    KnobHeard {
+        /// The knob.
+        knob: Name,
+        /// The node whose silence ends; `None` where the knob was silent everywhere.
+        node: Option<Name>,
+    },
+    /// A silence that cannot be kept: plans for the knob are not held.
+    SilenceIgnored {
+        /// The knob.
+        knob: Name,
+        /// The node; `None` is everywhere.
+        node: Option<Name>,
+        /// Why.
+        why: SilenceIgnored,
+    },
     /// A finding that cannot be used.
     InvalidFinding {
         /// The field that is wrong.
@@ -237,6 +265,18 @@ pub enum GlobalPlanIgnored {
     Repeated,
 }
 
+/// Why a silence was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SilenceIgnored {
+    /// No such knob is registered.
+    UnknownKnob,
+    /// The node's name is empty, or too long.
+    InvalidNode,
+    /// The knob is silent on as many nodes as are remembered.
+    NoRoom,
+}
+
 impl Notice {
     /// Its name, as it is counted and written.
     pub fn name(&self) -> &'static str {
@@ -245,6 +285,10 @@ impl Notice {
             Notice::KnobRefused { .. } => "knob_refused",
             Notice::ValueKept { .. } => "value_kept",
             Notice::ValueRefused { .. } => "value_refused",
+            Notice::BootstrapPassedOver { .. } => "bootstrap_passed_over",
+            Notice::KnobSilent { .. } => "knob_silent",
+            Notice::KnobHeard { .. } => "knob_heard",
+            Notice::SilenceIgnored { .. } => "silence_ignored",
             Notice::InvalidFinding { .. } => "invalid_finding",
             Notice::NewRun { .. } => "new_run",
             Notice::SuppressionStarted { .. } => "suppression_started",
@@ -299,6 +343,26 @@ impl fmt::Display for Notice {
                     on(node.as_ref()),
                     shown(value)
                 )
+            }
+            Notice::BootstrapPassedOver { knob } => write!(
+                f,
+                "{knob}: an application has spoken for it; what a pack or a file says is passed over"
+            ),
+            Notice::KnobSilent { knob, node } => write!(
+                f,
+                "{knob} has no live application{}: its plans are held until one registers it",
+                on(node.as_ref())
+            ),
+            Notice::KnobHeard { knob, node } => {
+                write!(f, "{knob} has a live application again{}", on(node.as_ref()))
+            }
+            Notice::SilenceIgnored { knob, node, why } => {
+                let why = match why {
+                    SilenceIgnored::UnknownKnob => "no such knob is registered",
+                    SilenceIgnored::InvalidNode => "that is no name of a node",
+                    SilenceIgnored::NoRoom => "it is silent on too many nodes already",
+                };
+                write!(f, "silence of {knob}{} ignored: {why}", on(node.as_ref()))
             }
             Notice::InvalidFinding { field, why } => write!(f, "invalid finding: {field}: {why}"),
             Notice::NewRun {

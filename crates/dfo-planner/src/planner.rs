@@ -4,6 +4,7 @@ mod ack;
 mod finding;
 mod global_plan;
 mod registration;
+mod silence;
 
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
@@ -12,6 +13,7 @@ use crate::decision::{Decisions, Name};
 use crate::ledger::{Ledger, OpenPlan, Reach, Scope};
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
+use crate::presence::Presence;
 use crate::registry::{KnobId, Registry};
 use crate::settings::Settings;
 use crate::suppression::Suppressions;
@@ -24,12 +26,28 @@ pub(crate) const LONGEST_NAME: usize = 1024;
 pub enum Event<'a> {
     /// An application tells which knobs it has.
     Registration(&'a Registration),
+    /// A pack or a file tells which knobs there will be. As a registration; but what an application
+    /// has spoken for is passed over, and until one speaks the values in force are only assumed.
+    Bootstrap(&'a Registration),
     /// The diagnoser found something.
     Finding(&'a FindingView<'a>),
     /// An application tells what became of a plan.
     Ack(&'a Ack),
     /// An optimizer above wants a change.
     GlobalPlan(&'a ActionPlan),
+    /// The last application that had a knob is gone.
+    Silence(Silence<'a>),
+}
+
+/// A knob has no live application any more. Plans for it are held until one registers it again.
+///
+/// That heartbeats were missed is for those to find who have a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence<'a> {
+    /// The knob.
+    pub knob: &'a str,
+    /// The node where there is none; `None` is everywhere.
+    pub node: Option<&'a str>,
 }
 
 /// The planner: events in, decisions with reasons out.
@@ -43,6 +61,7 @@ pub struct Planner {
     pub(crate) registry: Registry,
     pub(crate) ledger: Ledger,
     pub(crate) suppressions: Suppressions,
+    presence: Presence,
 }
 
 impl Planner {
@@ -52,6 +71,7 @@ impl Planner {
             clock: Clock::new(settings.new_run_below),
             ledger: Ledger::new(settings.nodes_remembered),
             suppressions: Suppressions::new(settings.suppression_patience),
+            presence: Presence::new(settings.nodes_remembered),
             registry: Registry::default(),
             plan_ids,
             settings,
@@ -82,9 +102,11 @@ impl Planner {
         let mut decisions = Decisions::default();
         match event {
             Event::Registration(registration) => self.register(registration, &mut decisions),
+            Event::Bootstrap(registration) => self.bootstrap(registration, &mut decisions),
             Event::Finding(finding) => self.find(finding, &mut decisions),
             Event::Ack(ack) => decisions.notice(self.acknowledge(ack)),
             Event::GlobalPlan(plan) => self.take_global_plan(plan, &mut decisions),
+            Event::Silence(silence) => self.take_silence(&silence, &mut decisions),
         }
         decisions
     }

@@ -59,6 +59,9 @@ pub struct Settings {
     /// A window that lies more than so many below the newest of its view starts a new run, in which
     /// cooldowns and patience begin anew. `None`: windows only ever go on.
     pub new_run_below: Option<i64>,
+    /// A plan made before any application has spoken for its knob says in its rationale that the old
+    /// value is assumed.
+    pub rationale_says_assumed: bool,
     /// How many nodes are remembered. Beyond it the least recently seen one without an open plan is
     /// forgotten.
     pub nodes_remembered: usize,
@@ -78,6 +81,7 @@ impl Default for Settings {
             scopes_hold_each_other: true,
             global_plan_clears_node_values: true,
             new_run_below: Some(10),
+            rationale_says_assumed: true,
             nodes_remembered: 131_072,
         }
     }
@@ -98,6 +102,7 @@ impl Settings {
             scopes_hold_each_other: false,
             global_plan_clears_node_values: false,
             new_run_below: None,
+            rationale_says_assumed: false,
             nodes_remembered: usize::MAX,
         }
     }

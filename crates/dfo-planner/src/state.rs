@@ -2,6 +2,7 @@
 
 use dfo_model::{Knob, Value};
 
+use crate::ledger::{Pending, Scope};
 use crate::planner::Planner;
 
 /// A value in force.
@@ -13,6 +14,28 @@ pub struct InForce<'p> {
     pub node: Option<&'p str>,
     /// The value.
     pub value: &'p Value,
+}
+
+/// A plan of ours that awaits its acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct PendingPlan<'p> {
+    /// What the acknowledgement will name.
+    pub plan_id: &'p str,
+    /// The knob that it changes.
+    pub knob: &'p str,
+    /// The node that it is for; `None` is the whole job.
+    pub node: Option<&'p str>,
+    /// The value that it sets.
+    pub value: &'p Value,
+    /// The value that counts again should it be rejected or expire.
+    pub value_before: &'p Value,
+    /// The tag that the knob responded to.
+    pub opportunity_tag: &'p str,
+    /// The severity score of the finding that led to it.
+    pub severity: f64,
+    /// The window of that finding.
+    pub window_index: i64,
 }
 
 impl Planner {
@@ -57,15 +80,29 @@ impl Planner {
         values
     }
 
-    /// Knob and node of every own plan that awaits its acknowledgement, sorted; no node is job-wide.
-    pub fn pending(&self) -> Vec<(&str, Option<&str>)> {
-        let named = self.ledger.pending().map(|(knob, node)| {
-            let node = node.map(|node| &**self.ledger.nodes.name(node));
-            (&*self.registry.entry(knob).name, node)
-        });
-        let mut pending: Vec<_> = named.collect();
-        pending.sort_unstable();
+    /// Our own plans that await their acknowledgement: by knob, then by node, job-wide ones first.
+    pub fn pending(&self) -> Vec<PendingPlan<'_>> {
+        let mut pending: Vec<_> = self.ledger.pending().map(|p| self.named(&p)).collect();
+        pending.sort_unstable_by_key(|plan| (plan.knob, plan.node, plan.plan_id));
         pending
+    }
+
+    fn named<'p>(&'p self, pending: &Pending<'p>) -> PendingPlan<'p> {
+        let plan = pending.plan;
+        PendingPlan {
+            plan_id: &plan.id,
+            knob: &self.registry.entry(plan.knob).name,
+            node: match pending.scope {
+                Scope::Job => None,
+                Scope::Node(node) => Some(self.ledger.nodes.name(node)),
+            },
+            value: &plan.value,
+            value_before: pending.value_before,
+            opportunity_tag: &plan.action.tag,
+            severity: plan.action.severity,
+            // Our own plans always have one.
+            window_index: plan.window.unwrap_or(-1),
+        }
     }
 
     /// The tags that are suppressed, sorted.

@@ -78,7 +78,7 @@ fn a03_an_ack_that_names_neither_window_nor_node_closes_its_plan_and_starts_the_
         "old_value": 2, "new_value": 3, "reason": ""});
     let ack = Ack::decode(wire.to_string().as_bytes());
     s.ack(&ack.into_result().unwrap());
-    assert_eq!(s.planner.pending(), []);
+    assert_eq!(s.pending(), []);
     for window in [5, 6] {
         assert_eq!(s.find(&t(window).on("n1")).held_by(), "cooldown");
     }
@@ -94,7 +94,7 @@ fn a05_an_ack_of_another_plan_leaves_the_pending_one_alone() {
         s.ack(&applied(id).value(13).at(1));
     }
     assert_eq!(
-        (s.planner.pending(), s.value("k")),
+        (s.pending(), s.value("k")),
         (vec![("k", None)], json!(4))
     );
     assert_eq!(s.ack(&applied(&plan.plan_id)).name(), "applied");
@@ -172,7 +172,7 @@ fn a11_an_acked_value_of_the_wrong_type_is_refused_and_the_plan_stays_open() {
         ));
     }
     s.ack(&applied(&plan.plan_id).value(2.5));
-    assert_eq!(s.planner.pending(), [("k", None)]);
+    assert_eq!(s.pending(), [("k", None)]);
 
     s.ack(&applied(&plan.plan_id).value(500.0));
     assert_eq!(
@@ -193,7 +193,7 @@ fn a12_an_ack_with_a_null_window_counts_whole() {
     let mut s = Scene::ours().knob(knob("k", 2).on("t", up(1)));
     let plan = s.find(&t(6)).plan().clone();
     s.ack(&wire(&plan.plan_id));
-    assert_eq!((s.planner.pending(), s.value("k")), (vec![], json!(3)));
+    assert_eq!((s.pending(), s.value("k")), (vec![], json!(3)));
     assert_eq!(s.find(&t(8)).held_by(), "cooldown");
 }
 

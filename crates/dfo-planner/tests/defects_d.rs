@@ -336,7 +336,7 @@ fn d21_whether_a_summary_is_acted_on_is_the_callers_choice() {
 fn d22_a_real_session_with_the_acks_that_applications_really_send_keeps_every_cooldown() {
     let (s, planned) = replay(Settings::default(), |id, _| applied(id));
     assert!(planned.len() >= 50, "{} plans", planned.len());
-    assert_eq!(s.planner.pending(), []);
+    assert_eq!(s.pending(), []);
     let cooldown = |knob: &str| if knob == "prefetch" { 2 } else { 1 };
     for (i, (window, knob, node)) in planned.iter().enumerate() {
         let same_scope =

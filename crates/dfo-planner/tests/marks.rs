@@ -385,7 +385,7 @@ fn ack_plan_id_mismatch_applied() {
             }
         ));
         assert_eq!(s.value("k"), 3);
-        assert_eq!(s.planner.pending(), [("k", None)]);
+        assert_eq!(s.pending(), [("k", None)]);
     }
 }
 
@@ -413,7 +413,7 @@ fn global_plan_over_pending() {
         let out = s.global(&global_plan("g", "k", 12));
         assert_eq!(out.notices(), ["plan_superseded"]);
         assert_eq!(out.new_value(), 12);
-        assert_eq!(s.planner.pending(), []);
+        assert_eq!(s.pending(), []);
         let notice = s.ack(&applied(&job.plan_id).value(3));
         assert!(matches!(
             notice,
@@ -433,7 +433,7 @@ fn global_plan_over_pending_on_every_node_it_names() {
         s.find(&t().on("n1")).plan();
         s.find(&t().on("n2")).plan();
         s.global(&global_plan("g", "k", 12).on(nodes)).plan();
-        let pending = s.planner.pending();
+        let pending = s.pending();
         pending
             .iter()
             .map(|(_, node)| node.unwrap().to_owned())

@@ -521,7 +521,7 @@ mod nodes_remembered {
         let out = s.find(&t(1).on("n3"));
         assert_eq!(out.notice(), &Notice::NodeForgotten { node: "n2".into() });
         assert_eq!(s.find(&t(1).on("n4")).held_by(), "no_room");
-        assert_eq!(s.planner.pending(), [("k", Some("n1")), ("k", Some("n3"))]);
+        assert_eq!(s.pending(), [("k", Some("n1")), ("k", Some("n3"))]);
     }
 
     #[test]

@@ -43,6 +43,12 @@ pub trait Source: Send {
         Losses::default()
     }
 
+    /// The most senders that were connected at one time, since it was opened, where the transport
+    /// can tell: so many ends of stream end this one.
+    fn senders(&self) -> Option<usize> {
+        None
+    }
+
     /// Closes it. What was not received is dropped, or stays with the sender.
     ///
     /// # Errors

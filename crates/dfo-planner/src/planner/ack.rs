@@ -42,6 +42,7 @@ impl Planner {
                 let closing = Closing::Acknowledged(ack.status);
                 self.clock.note_action(at);
                 self.ledger.apply(&plan_id, &value, at, closing);
+                self.presence.confirm(knob);
                 Notice::Applied {
                     plan_id,
                     knob: name,

@@ -13,6 +13,7 @@ use crate::nodes::NodeId;
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
 use crate::planner::{LONGEST_NAME, Planner};
+use crate::presence::Presence;
 use crate::registry::{Registry, Responder, Tag};
 use crate::scope::FindingScope;
 use crate::settings::Settings;
@@ -189,6 +190,7 @@ impl Planner {
                     settings: &self.settings,
                     clock: &self.clock,
                     registry: &self.registry,
+                    presence: &self.presence,
                     seen,
                     tag,
                     responder,
@@ -274,6 +276,7 @@ struct Deciding<'p> {
     settings: &'p Settings,
     clock: &'p Clock,
     registry: &'p Registry,
+    presence: &'p Presence,
     seen: &'p Seen<'p>,
     tag: &'p Tag,
     responder: &'p Responder,
@@ -322,7 +325,7 @@ fn decide(
         old_value: Some(old),
         new_value: new.clone(),
         apply_when: responder.action.apply_when.clone(),
-        rationale: rationale(seen.finding, &tag.name),
+        rationale: deciding.rationale(),
         finding_type: seen.finding.finding_type.to_string(),
         severity: seen.facts.severity,
         opportunity_tag: tag.name.to_string(),
@@ -383,6 +386,8 @@ impl Deciding<'_> {
         };
         let accounts = Accounts { own, job };
         self.pending(&accounts, ledger)?;
+        let node = self.seen.node.as_ref().map(|node| node.name);
+        self.presence.gate(knob, node)?;
         gates::severity(self.seen.facts.severity, self.responder.min_severity)?;
         gates::persistence(
             self.seen.finding.persistence,
@@ -457,23 +462,29 @@ impl Deciding<'_> {
         })
     }
 
+    /// Why, in one line for people.
+    fn rationale(&self) -> String {
+        let finding = self.seen.finding;
+        let mut text = String::with_capacity(128);
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "{}: {} (severity={:.3}, persistence={}, trend={}, scope={}) -> {}",
+            finding.finding_type,
+            finding.motif,
+            finding.severity_score,
+            finding.persistence,
+            finding.trend_direction,
+            finding.scope,
+            self.tag.name,
+        );
+        if self.settings.rationale_says_assumed && self.presence.is_assumed(self.responder.knob) {
+            text.push_str("; old value assumed");
+        }
+        text
+    }
+
     fn windows_since(&self, then: Stamp) -> i64 {
         self.clock.windows_since(then, self.seen.moment.stamp)
     }
-}
-
-fn rationale(finding: &FindingView<'_>, tag: &str) -> String {
-    let mut text = String::with_capacity(128);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "{}: {} (severity={:.3}, persistence={}, trend={}, scope={}) -> {tag}",
-        finding.finding_type,
-        finding.motif,
-        finding.severity_score,
-        finding.persistence,
-        finding.trend_direction,
-        finding.scope,
-    );
-    text
 }

@@ -54,6 +54,10 @@ impl Planner {
             let why = format!("no knob {:?} is registered", plan.knob_id);
             return Err(refuse("knob_id", why));
         };
+        if self.presence.is_silent_everywhere(knob) {
+            let why = format!("no live application has {:?}", plan.knob_id);
+            return Err(refuse("knob_id", why));
+        }
         if !plan.severity.is_finite() {
             return Err(refuse("severity", "not finite".to_owned()));
         }

@@ -1,37 +1,84 @@
-//! An application tells which knobs it has.
+//! An application tells which knobs it has; or a pack or a file does, before it.
 
 use dfo_model::{Knob, Registration, Value};
 
 use crate::decision::Decisions;
 use crate::notice::Notice;
 use crate::planner::Planner;
+use crate::presence::Heard;
 use crate::registry::{Entry, KnobId, Registry};
+
+/// Who says which knobs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    Application,
+    /// A pack or a file, before any application has.
+    Bootstrap,
+}
 
 impl Planner {
     pub(super) fn register(&mut self, registration: &Registration, decisions: &mut Decisions) {
         for (parameter, knob) in &registration.knobs {
             let live = registration.current_value(parameter);
-            // Applications repeat themselves; only what is new is worth a word.
-            let known = self.registry.get(&knob.id);
-            let known = known.filter(|_| self.registry.is_known(knob));
-            let Some(id) = known.or_else(|| self.define(knob, decisions)) else {
+            let taken = self.take_knob(knob, live, Speaker::Application, decisions);
+            let Some(id) = taken else {
                 continue;
             };
-            let before = self.ledger.job_value(id).clone();
-            if let Some(live) = live {
-                self.take_live_value(id, live, decisions);
-            }
-            let value = self.ledger.job_value(id).clone();
-            let entry = self.registry.entry(id);
-            let name = &entry.name;
-            if known.is_none() || !value.same_as(&before) {
-                decisions.notice_if_odd(entry, &value);
-            }
-            if known.is_none() {
-                let knob = name.clone();
-                decisions.notice(Notice::KnobRegistered { knob, value });
+            self.presence.confirm(id);
+            if let Some(heard) = self.presence.hear(id, &registration.node) {
+                decisions.notice(Notice::KnobHeard {
+                    knob: self.registry.entry(id).name.clone(),
+                    node: match heard {
+                        Heard::Anywhere => None,
+                        Heard::OnNode => Some(registration.node.as_str().into()),
+                    },
+                });
             }
         }
+    }
+
+    pub(super) fn bootstrap(&mut self, registration: &Registration, decisions: &mut Decisions) {
+        for (parameter, knob) in &registration.knobs {
+            let earlier = self.registry.get(&knob.id);
+            if earlier.is_some_and(|id| !self.presence.is_assumed(id)) {
+                let knob = knob.id.as_str().into();
+                decisions.notice(Notice::BootstrapPassedOver { knob });
+                continue;
+            }
+            let live = registration.current_value(parameter);
+            if let Some(id) = self.take_knob(knob, live, Speaker::Bootstrap, decisions) {
+                self.presence.assume(id);
+            }
+        }
+    }
+
+    /// Puts a knob and its live value in, if they make sense.
+    fn take_knob(
+        &mut self,
+        knob: &Knob,
+        live: Option<&Value>,
+        speaker: Speaker,
+        decisions: &mut Decisions,
+    ) -> Option<KnobId> {
+        // Applications repeat themselves; only what is new is worth a word.
+        let known = self.registry.get(&knob.id);
+        let known = known.filter(|_| self.registry.is_known(knob));
+        let id = known.or_else(|| self.define(knob, decisions))?;
+        let before = self.ledger.job_value(id).clone();
+        if let Some(live) = live {
+            self.take_live_value(id, live, decisions);
+        }
+        let value = self.ledger.job_value(id).clone();
+        let entry = self.registry.entry(id);
+        if known.is_none() || !value.same_as(&before) {
+            decisions.notice_if_odd(entry, &value);
+        }
+        let is_confirmed = speaker == Speaker::Application && self.presence.is_assumed(id);
+        if known.is_none() || is_confirmed {
+            let knob = entry.name.clone();
+            decisions.notice(Notice::KnobRegistered { knob, value });
+        }
+        Some(id)
     }
 
     /// Puts a definition in, in the place of an earlier one. The value in force stays if there is

@@ -12,7 +12,7 @@
 )]
 
 use dfo_model::{Ack, AckStatus, ActionPlan, FindingView, Registration};
-use dfo_planner::{Decisions, Event, Gate, Notice, PlanIds, Planner, Settings};
+use dfo_planner::{Decisions, Event, Gate, Notice, PlanIds, Planner, Settings, Silence};
 pub use serde_json::json;
 use serde_json::{Map, Value as Json};
 
@@ -46,21 +46,31 @@ impl Scene {
     }
 
     pub fn register(&mut self, knobs: impl IntoIterator<Item = Knob>) -> Out {
-        let knobs: Vec<Knob> = knobs.into_iter().collect();
-        let live = knobs.iter().filter_map(|k| {
-            let id = k.fields["id"].as_str()?.to_owned();
-            Some((id, k.live.clone()?))
-        });
-        let live: Map<String, Json> = live.collect();
-        let knobs: Vec<Json> = knobs.into_iter().map(|k| Json::Object(k.fields)).collect();
-        self.receive_registration(&json!({"knobs": knobs, "current_values": live}))
+        self.receive_registration(&registration(knobs))
+    }
+
+    /// An application on that node registers.
+    pub fn register_on(&mut self, node: &str, knobs: impl IntoIterator<Item = Knob>) -> Out {
+        let mut registration = registration(knobs);
+        registration["node"] = node.into();
+        self.receive_registration(&registration)
     }
 
     /// A whole registration, as it stands on the wire; what decoding leaves out is not there.
     pub fn receive_registration(&mut self, message: &Json) -> Out {
-        let decoded = Registration::decode(message.to_string().as_bytes());
-        let registration = decoded.message.expect("a registration");
+        let registration = decoded(message);
         Out(self.planner.handle(Event::Registration(&registration)))
+    }
+
+    /// A pack or a file names knobs.
+    pub fn bootstrap(&mut self, knobs: impl IntoIterator<Item = Knob>) -> Out {
+        let registration = decoded(&registration(knobs));
+        Out(self.planner.handle(Event::Bootstrap(&registration)))
+    }
+
+    /// The knob has no live application any more.
+    pub fn silence(&mut self, knob: &str, node: Option<&str>) -> Out {
+        Out(self.planner.handle(Event::Silence(Silence { knob, node })))
     }
 
     pub fn find(&mut self, finding: &Finding) -> Out {
@@ -87,6 +97,12 @@ impl Scene {
         let plan = self.find(finding).plan().clone();
         self.ack(&applied(&plan.plan_id).at(plan.window_index));
         plan
+    }
+
+    /// Knob and node of every pending plan.
+    pub fn pending(&self) -> Vec<(&str, Option<&str>)> {
+        let pending = self.planner.pending().into_iter();
+        pending.map(|plan| (plan.knob, plan.node)).collect()
     }
 
     /// The job-wide value in force.
@@ -165,6 +181,22 @@ impl Out {
         });
         told.collect()
     }
+}
+
+fn registration(knobs: impl IntoIterator<Item = Knob>) -> Json {
+    let knobs: Vec<Knob> = knobs.into_iter().collect();
+    let live = knobs.iter().filter_map(|k| {
+        let id = k.fields["id"].as_str()?.to_owned();
+        Some((id, k.live.clone()?))
+    });
+    let live: Map<String, Json> = live.collect();
+    let knobs: Vec<Json> = knobs.into_iter().map(|k| Json::Object(k.fields)).collect();
+    json!({"knobs": knobs, "current_values": live})
+}
+
+fn decoded(registration: &Json) -> Registration {
+    let decoded = Registration::decode(registration.to_string().as_bytes());
+    decoded.message.expect("a registration")
 }
 
 fn to_json(value: Option<&dfo_model::Value>) -> Json {
