@@ -1,0 +1,118 @@
+//! The task of one source: it receives batches, hands them to the planner's task, and commits what
+//! that is done with.
+
+use std::time::Duration;
+
+use dfo_transport::{ErrorKind, Losses, Record, Source, TransportError};
+use tokio::sync::{mpsc, watch};
+
+use crate::backoff::Backoff;
+
+/// What the task of an end tells the planner's task.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Which end, by its place in the list of its channel.
+    pub(crate) from: usize,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Records {
+        records: Vec<Record>,
+        losses: Losses,
+        /// The most senders there were at one time, if that is known.
+        senders: Option<usize>,
+    },
+    /// The stream has ended.
+    Ended,
+    /// Something failed, so often in turn, and is tried again.
+    Retrying { error: TransportError, times: u32 },
+    /// The end failed for good.
+    Failed(TransportError),
+    /// It was closed; this is what was lost in all.
+    Closed { losses: Losses },
+}
+
+/// What the task of a source works with.
+pub(crate) struct Intake {
+    pub(crate) from: usize,
+    pub(crate) source: Box<dyn Source>,
+    /// At most so many records at once.
+    pub(crate) batch: usize,
+    pub(crate) arrivals: mpsc::Sender<Arrival>,
+    /// How many records of this source the planner's task is done with.
+    pub(crate) done: watch::Receiver<u64>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) close_within: Duration,
+}
+
+impl Intake {
+    pub(crate) async fn run(mut self) {
+        self.receive().await;
+        // Not closed in order is no harm: nothing more is expected of it.
+        let losses = self.source.losses();
+        let _ = self.source.close(self.close_within).await;
+        let from = self.from;
+        let what = What::Closed { losses };
+        // Where no one listens any more, no one wants to know.
+        let _ = self.arrivals.send(Arrival { from, what }).await;
+    }
+
+    async fn receive(&mut self) {
+        let commits = self.source.capabilities().acknowledgement;
+        let mut backoff = Backoff::default();
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = asked(&mut self.stop) => return,
+                Ok(()) = self.done.changed(), if commits => {
+                    let done = *self.done.borrow_and_update();
+                    self.source.commit(done).await.map(|()| None)
+                }
+                received = self.source.receive(self.batch) => received.map(Some),
+            };
+            let what = match received {
+                Ok(None) => continue,
+                Ok(Some(records)) if records.is_empty() => {
+                    self.tell(What::Ended).await;
+                    return;
+                }
+                Ok(Some(records)) => {
+                    backoff = Backoff::default();
+                    What::Records {
+                        records,
+                        losses: self.source.losses(),
+                        senders: self.source.senders(),
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.is_retryable() => {
+                    let times = backoff.failed();
+                    self.tell(What::Retrying { error, times }).await;
+                    tokio::select! {
+                        () = asked(&mut self.stop) => return,
+                        () = backoff.wait() => continue,
+                    }
+                }
+                Err(error) => {
+                    self.tell(What::Failed(error)).await;
+                    return;
+                }
+            };
+            self.tell(what).await;
+        }
+    }
+
+    async fn tell(&mut self, what: What) {
+        let from = self.from;
+        // Fails only where the planner's task is gone; then `stop` comes, or the runtime ends.
+        let _ = self.arrivals.send(Arrival { from, what }).await;
+    }
+}
+
+/// Waits until the service stops.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    // Fails only where the service is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
