@@ -10,7 +10,7 @@ use dfo_model::{
     Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobType, Number,
     PublishMode, Range, Registration, Response, StepMode, Value,
 };
-use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings};
+use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings, Silence};
 use libfuzzer_sys::fuzz_target;
 
 const NODES_REMEMBERED: usize = 2;
@@ -24,6 +24,7 @@ const SCOPES: [&str; 7] = [
     "global",
     "global:window",
 ];
+const NODES: [Option<&str>; 5] = [None, Some("n1"), Some("n1.x"), Some("n2"), Some("")];
 const TRENDS: [&str; 3] = ["stable", "worsening", "improving"];
 const VIEWS: [Option<&str>; 3] = [None, Some("window"), Some("epoch")];
 
@@ -65,7 +66,8 @@ fn check(planner: &Planner, decisions: &Decisions, is_of_a_finding: bool) {
         let number = plan.new_value.as_number();
         assert!(number.is_none_or(|n| n.as_f64().is_finite()), "{plan:?}");
     }
-    let pending = planner.pending();
+    let pending = planner.pending().into_iter();
+    let pending: Vec<_> = pending.map(|plan| (plan.knob, plan.node)).collect();
     let mut distinct = pending.clone();
     distinct.dedup();
     assert_eq!(pending, distinct);
@@ -75,6 +77,11 @@ fn check(planner: &Planner, decisions: &Decisions, is_of_a_finding: bool) {
 /// An event that owns what it tells.
 enum Happening {
     Registration(Registration),
+    Bootstrap(Registration),
+    Silence {
+        knob: String,
+        node: Option<&'static str>,
+    },
     Finding(FindingView<'static>),
     Ack(Ack),
     GlobalPlan(ActionPlan),
@@ -82,8 +89,13 @@ enum Happening {
 
 impl Happening {
     fn arbitrary_with(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<Self> {
-        Ok(match u.int_in_range(0..=7)? {
+        Ok(match u.int_in_range(0..=9)? {
             0 => Happening::Registration(registration(u)?),
+            8 => Happening::Bootstrap(registration(u)?),
+            9 => Happening::Silence {
+                knob: name(u)?,
+                node: *u.choose(&NODES)?,
+            },
             1 | 2 => Happening::Ack(ack(u, plan_ids)?),
             3 => Happening::GlobalPlan(global_plan(u, plan_ids)?),
             _ => Happening::Finding(finding(u)?),
@@ -93,6 +105,8 @@ impl Happening {
     fn told_to(&self, planner: &mut Planner) -> Decisions {
         planner.handle(match self {
             Happening::Registration(registration) => Event::Registration(registration),
+            Happening::Bootstrap(registration) => Event::Bootstrap(registration),
+            Happening::Silence { knob, node } => Event::Silence(Silence { knob, node: *node }),
             Happening::Finding(finding) => Event::Finding(finding),
             Happening::Ack(ack) => Event::Ack(ack),
             Happening::GlobalPlan(plan) => Event::GlobalPlan(plan),
@@ -101,7 +115,10 @@ impl Happening {
 }
 
 fn registration(u: &mut Unstructured<'_>) -> Result<Registration> {
-    let mut registration = Registration::default();
+    let mut registration = Registration {
+        node: u.choose(&NODES)?.unwrap_or_default().to_owned(),
+        ..Registration::default()
+    };
     for _ in 0..u.int_in_range(1..=3)? {
         let knob = knob(u)?;
         if u.arbitrary()? {

@@ -225,7 +225,7 @@ fn state_of(planner: &Planner) -> Json {
         .map(|v| (at(v.knob, v.node), value(v)))
         .collect();
     let pending = planner.pending();
-    let pending: Vec<_> = pending.iter().map(|(knob, node)| at(knob, *node)).collect();
+    let pending: Vec<_> = pending.iter().map(|p| at(p.knob, p.node)).collect();
     json!({
         "current_values": job,
         "node_values": nodes,

@@ -55,7 +55,7 @@ pub(crate) fn register(
         for note in &bootstrap.notes {
             console.say(&format!("dfo: {}: {note}", pack.name()));
         }
-        let decisions = planner.handle(Event::Registration(&bootstrap.registration));
+        let decisions = planner.handle(Event::Bootstrap(&bootstrap.registration));
         for notice in decisions.notices() {
             if !matches!(notice, Notice::KnobRegistered { .. }) {
                 bad += u64::from(matches!(notice, Notice::KnobRefused { .. }));
@@ -121,7 +121,7 @@ fn names(packs: &[Box<dyn KnobPack>]) -> String {
 
 /// A variable of the environment. What is not UTF-8 is read as far as it goes, so that it is
 /// complained of rather than passed over.
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     let text = std::env::var_os(name)?;
     Some(text.to_string_lossy().into_owned())
 }

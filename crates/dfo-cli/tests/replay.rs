@@ -36,11 +36,11 @@ fn keys(event: &Map<String, Json>) -> Vec<&str> {
 // ── The example of the README ──────────────────────────────────────────────────────────────────
 
 #[test]
-fn the_shipped_example_gives_two_plans_with_the_originals_rationale() {
+fn the_shipped_example_gives_two_plans_with_the_originals_rationale_and_what_is_assumed() {
     let ran = replay_example(README_EXAMPLE, "").succeeds();
     insta::assert_snapshot!(ran.out, @r"
-    window    9  dlio.prefetch_size  2 → 3         all nodes  fetch_pressure: persistent_pressure (severity=1.000, persistence=10, trend=stable, scope=app:epoch) -> dataloader_prefetch
-    window    9  dlio.read_threads   1 → 8         all nodes  fetch_pressure: persistent_pressure (severity=1.000, persistence=10, trend=stable, scope=app:epoch) -> reader_parallelism
+    window    9  dlio.prefetch_size  2 → 3         all nodes  fetch_pressure: persistent_pressure (severity=1.000, persistence=10, trend=stable, scope=app:epoch) -> dataloader_prefetch; old value assumed
+    window    9  dlio.read_threads   1 → 8         all nodes  fetch_pressure: persistent_pressure (severity=1.000, persistence=10, trend=stable, scope=app:epoch) -> reader_parallelism; old value assumed
 
     1 finding, 2 plans, 0 holds
     notices   applied 2
@@ -84,7 +84,7 @@ fn a_plan_in_json_has_the_originals_fields_and_ours_beside_them() {
             "old_value": old,
             "new_value": new,
             "target_function": "DLIOBenchmark.make_loader",
-            "rationale": format!("{rationale}{tag}"),
+            "rationale": format!("{rationale}{tag}; old value assumed"),
             "apply_when": "window_boundary",
             "finding_type": "fetch_pressure",
             "severity": 1.0,
@@ -101,6 +101,23 @@ fn a_plan_in_json_has_the_originals_fields_and_ours_beside_them() {
     let hex = id(prefetch).chars().filter(char::is_ascii_hexdigit).count();
     assert!(hex >= 32, "{ran}");
     assert_ne!(id(prefetch), id(threads));
+}
+
+#[test]
+fn a_value_is_assumed_until_a_plan_for_its_knob_was_applied() {
+    let assumed = |args: &str| {
+        let ran = replay_example(SESSION, args).succeeds();
+        let plans = ran.events_named("optimizer.plan");
+        let is_assumed = |plan: &&Map<String, Json>| {
+            let rationale = plan["rationale"].as_str().unwrap();
+            rationale.ends_with("; old value assumed")
+        };
+        (plans.iter().filter(is_assumed).count(), plans.len())
+    };
+    let (of_ours, all) = assumed("--format json");
+    assert!((2..6).contains(&of_ours), "{of_ours}");
+    assert!(all > 30, "{all}");
+    assert_eq!(assumed("--format json --settings original").0, 0);
 }
 
 #[test]
@@ -252,10 +269,10 @@ fn explain_in_text_shows_gate_value_threshold_knob_tag_and_node_of_each_hold() {
     window    6  dlio.read_threads   persistence   n1         persistence 1, needs at least 2 [reader_contention]
     window    7  -                   suppression_started  -          y is suppressed by fetch_pressure (severity 0.900)
     window    8  -                   suppressed    all nodes  suppressed by fetch_pressure: severity 0.900, needs a node's above 0.900 [y]
-    window    9  dlio.read_threads   1 → 4         n2         fetch_pressure: unclassified (severity=0.900, persistence=9, trend=worsening, scope=node:n2) -> reader_parallelism
+    window    9  dlio.read_threads   1 → 4         n2         fetch_pressure: unclassified (severity=0.900, persistence=9, trend=worsening, scope=node:n2) -> reader_parallelism; old value assumed
     window    9  -                   applied       -          plan_1d applied: dlio.read_threads on n2 is at 4
     window   10  dlio.read_threads   ineffective   n2         severity fell by 0.0 % from 0.900, needs 10.0 %; 1 window since, tries again after 5 [reader_parallelism]
-    window   11  dlio.prefetch_size  2 → 3         n3         fetch_pressure: unclassified (severity=0.900, persistence=9, trend=worsening, scope=node:n3) -> dataloader_prefetch
+    window   11  dlio.prefetch_size  2 → 3         n3         fetch_pressure: unclassified (severity=0.900, persistence=9, trend=worsening, scope=node:n3) -> dataloader_prefetch; old value assumed
     window   11  -                   applied       -          plan_1d applied: dlio.prefetch_size on n3 is at 3
     window   12  dlio.prefetch_size  cooldown      n3         1 window since the last action, rests 2 [dataloader_prefetch]
     window   13  dlio.read_threads   no_change     n4         stays at 1 [reader_parallelism]

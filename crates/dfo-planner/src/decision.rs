@@ -358,12 +358,6 @@ impl Decisions {
     pub(crate) fn notice(&mut self, notice: Notice) {
         self.0.push(Decision::Notice(Box::new(notice)));
     }
-
-    pub(crate) fn notices_from(&mut self, notices: &mut Vec<Notice>) {
-        for notice in notices.drain(..) {
-            self.notice(notice);
-        }
-    }
 }
 
 impl IntoIterator for Decisions {

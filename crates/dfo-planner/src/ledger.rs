@@ -16,7 +16,7 @@ pub(crate) use closed::{Closed, Closing};
 
 use crate::account::{Account, Action};
 use crate::clock::{Clock, Stamp, Time};
-use crate::decision::Name;
+use crate::decision::{Decisions, Name};
 use crate::nodes::{NodeId, Nodes};
 use crate::notice::Notice;
 use crate::registry::KnobId;
@@ -41,9 +41,9 @@ struct KnobNodes {
     open_plans: BTreeMap<u64, Name>,
 }
 
-/// A plan that awaits its acknowledgement.
+/// A plan, ours or a global one.
 #[derive(Debug)]
-pub(crate) struct OpenPlan {
+pub(crate) struct Plan {
     pub(crate) id: Name,
     pub(crate) knob: KnobId,
     pub(crate) reach: Reach,
@@ -53,6 +53,12 @@ pub(crate) struct OpenPlan {
     pub(crate) action: Action,
     /// The window that it was made in, if that is known: its acknowledgement counts from there.
     pub(crate) window: Option<i64>,
+}
+
+/// A plan that awaits its acknowledgement.
+#[derive(Debug)]
+struct OpenPlan {
+    plan: Plan,
     /// The values that it took the place of.
     before: Vec<(Scope, Option<Value>)>,
     /// The actions that a global plan, judged from its acceptance on, took the place of.
@@ -63,7 +69,7 @@ pub(crate) struct OpenPlan {
 
 /// A plan of ours that awaits its acknowledgement in a scope.
 pub(crate) struct Pending<'l> {
-    pub(crate) plan: &'l OpenPlan,
+    pub(crate) plan: &'l Plan,
     pub(crate) scope: Scope,
     /// The value that comes back should the plan come to nothing.
     pub(crate) value_before: &'l Value,
@@ -83,17 +89,6 @@ pub(crate) enum Origin {
     Ours,
     /// An optimizer above: its plans hold nothing.
     Global,
-}
-
-/// A plan that is about to be opened.
-pub(crate) struct Proposal {
-    pub(crate) id: Name,
-    pub(crate) knob: KnobId,
-    pub(crate) reach: Reach,
-    pub(crate) origin: Origin,
-    pub(crate) value: Value,
-    pub(crate) action: Action,
-    pub(crate) window: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -226,13 +221,13 @@ impl Ledger {
     }
 
     /// Remembers a node. `None` if there is no room for it.
-    pub(crate) fn remember(&mut self, name: &str, notices: &mut Vec<Notice>) -> Option<NodeId> {
+    pub(crate) fn remember(&mut self, name: &str, decisions: &mut Decisions) -> Option<NodeId> {
         let (node, forgotten) = self.nodes.remember(name)?;
         if let Some(forgotten) = forgotten {
             for knob in forgotten.knobs {
                 self.knob_nodes[knob.index()].all.remove(&forgotten.id);
             }
-            notices.push(Notice::NodeForgotten {
+            decisions.notice(Notice::NodeForgotten {
                 node: forgotten.name,
             });
         }
@@ -245,7 +240,7 @@ impl Ledger {
         knob: KnobId,
         kind: KnobType,
         name: &Name,
-        notices: &mut Vec<Notice>,
+        decisions: &mut Decisions,
     ) {
         let in_force = self.job_value(knob).clone();
         for node in self.nodes_with_value(knob) {
@@ -256,7 +251,7 @@ impl Ledger {
             let fitting = kind.fit(&value);
             account.set_value(fitting.clone());
             if fitting.is_none() {
-                notices.push(Notice::ValueRefused {
+                decisions.notice(Notice::ValueRefused {
                     knob: name.clone(),
                     node: Some(self.nodes.name(node).clone()),
                     value,
@@ -267,29 +262,21 @@ impl Ledger {
     }
 
     /// Opens a plan: its value is in force from now on.
-    pub(crate) fn open(&mut self, proposal: Proposal, now: Time) {
-        let Proposal {
-            id,
-            knob,
-            reach,
-            origin,
-            value,
-            action,
-            window,
-        } = proposal;
+    pub(crate) fn open(&mut self, plan: Plan, now: Time) {
+        let knob = plan.knob;
         let mut before = Vec::new();
         let mut displaced = Vec::new();
-        for scope in reach.scopes() {
+        for scope in plan.reach.scopes() {
             if let Scope::Node(node) = scope {
                 self.nodes.keep(node);
             }
             let account = self.account_mut(knob, scope);
-            before.push((scope, account.set_value(Some(value.clone()))));
-            if origin == Origin::Global {
-                displaced.push((scope, account.record(action.clone())));
-                self.note_node_rest(knob, scope, action.at);
+            before.push((scope, account.set_value(Some(plan.value.clone()))));
+            if plan.origin == Origin::Global {
+                displaced.push((scope, account.record(plan.action.clone())));
+                self.note_node_rest(knob, scope, plan.action.at);
             } else {
-                account.set_pending(Some(id.clone()));
+                account.set_pending(Some(plan.id.clone()));
                 if let Scope::Node(node) = scope {
                     self.knob_nodes[knob.index()].pending.insert(node);
                 }
@@ -297,39 +284,34 @@ impl Ledger {
         }
         self.plans_made += 1;
         let waiting = (now, self.plans_made);
-        self.waiting.insert(waiting, id.clone());
+        self.waiting.insert(waiting, plan.id.clone());
         self.knob_nodes[knob.index()]
             .open_plans
-            .insert(self.plans_made, id.clone());
-        let plan = OpenPlan {
-            id: id.clone(),
-            knob,
-            reach,
-            origin,
-            value,
-            action,
-            window,
+            .insert(self.plans_made, plan.id.clone());
+        let id = plan.id.clone();
+        let open = OpenPlan {
+            plan,
             before,
             displaced,
             waiting,
         };
-        self.open.insert(id, plan);
+        self.open.insert(id, open);
     }
 
     /// Takes away the nodes' own values; they come back should the plan come to nothing.
     pub(crate) fn clear_node_values(&mut self, knob: KnobId, plan_id: &str) {
         for node in self.nodes_with_value(knob) {
             let value = self.account_mut(knob, Scope::Node(node)).set_value(None);
-            if let Some(plan) = self.open.get_mut(plan_id) {
+            if let Some(open) = self.open.get_mut(plan_id) {
                 self.nodes.keep(node);
-                plan.before.push((Scope::Node(node), value));
+                open.before.push((Scope::Node(node), value));
             }
         }
     }
 
     /// The plan of that name, if it is open.
-    pub(crate) fn open_plan(&self, id: &str) -> Option<&OpenPlan> {
-        self.open.get(id)
+    pub(crate) fn open_plan(&self, id: &str) -> Option<&Plan> {
+        self.open.get(id).map(|open| &open.plan)
     }
 
     /// Whether a plan of that name is open, or was not too long ago.
@@ -345,10 +327,9 @@ impl Ledger {
     /// Our own plans that await their acknowledgement, each in each of its scopes.
     pub(crate) fn pending(&self) -> impl Iterator<Item = Pending<'_>> {
         let all = self.open.values();
-        let ours = all.filter(|plan| plan.origin == Origin::Ours);
-        ours.flat_map(|plan| {
-            let before = plan.before.iter();
-            before.map(|(scope, value)| Pending {
+        let ours = all.filter(|open| open.plan.origin == Origin::Ours);
+        ours.flat_map(|OpenPlan { plan, before, .. }| {
+            before.iter().map(|(scope, value)| Pending {
                 plan,
                 scope: *scope,
                 value_before: value.as_ref().unwrap_or_else(|| self.job_value(plan.knob)),
@@ -358,17 +339,17 @@ impl Ledger {
 
     /// A plan waits anew.
     pub(crate) fn wait_anew(&mut self, id: &str, now: Time) {
-        if let Some(plan) = self.open.get_mut(id)
-            && let Some(id) = self.waiting.remove(&plan.waiting)
+        if let Some(open) = self.open.get_mut(id)
+            && let Some(id) = self.waiting.remove(&open.waiting)
         {
-            plan.waiting.0 = now;
-            self.waiting.insert(plan.waiting, id);
+            open.waiting.0 = now;
+            self.waiting.insert(open.waiting, id);
         }
     }
 
     /// Closes a plan that was applied: the value is the application's truth, and the knob rests.
     pub(crate) fn apply(&mut self, id: &str, value: &Value, at: Stamp, closing: Closing) {
-        let Some(plan) = self.close(id, Some(value), closing) else {
+        let Some(OpenPlan { plan, .. }) = self.close(id, Some(value), closing) else {
             return;
         };
         for scope in plan.reach.scopes() {
@@ -383,14 +364,10 @@ impl Ledger {
     }
 
     /// Closes a plan that came to nothing: the value goes back, if it is still the plan's.
-    pub(crate) fn give_back(
-        &mut self,
-        id: &str,
-        kind: KnobType,
-        closing: Closing,
-    ) -> Option<OpenPlan> {
-        let plan = self.close(id, None, closing)?;
-        for (scope, earlier) in &plan.displaced {
+    pub(crate) fn give_back(&mut self, id: &str, kind: KnobType, closing: Closing) -> Option<Plan> {
+        let open = self.close(id, None, closing)?;
+        let plan = open.plan;
+        for (scope, earlier) in &open.displaced {
             let account = self.account_mut(plan.knob, *scope);
             account.withdraw(&plan.action, earlier.clone());
         }
@@ -403,7 +380,7 @@ impl Ledger {
         };
         let standing: Vec<Scope> = plan.reach.scopes();
         let standing: Vec<Scope> = standing.into_iter().filter(|s| stands(self, *s)).collect();
-        for (scope, value) in &plan.before {
+        for (scope, value) in &open.before {
             let is_the_plans = standing.contains(scope);
             // A node's own value that the plan had cleared; unless the node has another by now.
             let was_cleared = plan.reach == Reach::Job
@@ -433,15 +410,15 @@ impl Ledger {
         knob: KnobId,
         reach: &Reach,
         by: &Name,
-        notices: &mut Vec<Notice>,
+        decisions: &mut Decisions,
     ) {
         let open = self.knob_nodes[knob.index()].open_plans.values();
-        let is_concerned = |id: &&Name| self.open.get(*id).is_some_and(|p| reach.covers(&p.reach));
+        let is_concerned = |id: &&Name| self.open_plan(id).is_some_and(|p| reach.covers(&p.reach));
         let concerned: Vec<Name> = open.filter(is_concerned).cloned().collect();
         for plan_id in concerned {
             self.close(&plan_id, None, Closing::Superseded);
             let by = by.clone();
-            notices.push(Notice::PlanSuperseded { plan_id, by });
+            decisions.notice(Notice::PlanSuperseded { plan_id, by });
         }
     }
 
@@ -458,12 +435,13 @@ impl Ledger {
     }
 
     fn close(&mut self, id: &str, applied: Option<&Value>, closing: Closing) -> Option<OpenPlan> {
-        let plan = self.open.remove(id)?;
-        self.waiting.remove(&plan.waiting);
+        let open = self.open.remove(id)?;
+        let plan = &open.plan;
+        self.waiting.remove(&open.waiting);
         self.knob_nodes[plan.knob.index()]
             .open_plans
-            .remove(&plan.waiting.1);
-        for (scope, _) in &plan.before {
+            .remove(&open.waiting.1);
+        for (scope, _) in &open.before {
             if let Scope::Node(node) = scope {
                 self.nodes.release(*node);
             }
@@ -485,7 +463,7 @@ impl Ledger {
             applied: applied.cloned(),
         };
         self.closed.add(plan.id.clone(), closed);
-        Some(plan)
+        Some(open)
     }
 
     fn rest(&mut self, knob: KnobId, scope: Scope, action: Action) {

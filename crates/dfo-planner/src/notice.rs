@@ -354,15 +354,22 @@ impl fmt::Display for Notice {
                 on(node.as_ref())
             ),
             Notice::KnobHeard { knob, node } => {
-                write!(f, "{knob} has a live application again{}", on(node.as_ref()))
+                write!(
+                    f,
+                    "{knob} has a live application again{}",
+                    on(node.as_ref())
+                )
             }
             Notice::SilenceIgnored { knob, node, why } => {
                 let why = match why {
                     SilenceIgnored::UnknownKnob => "no such knob is registered",
-                    SilenceIgnored::InvalidNode => "that is no name of a node",
-                    SilenceIgnored::NoRoom => "it is silent on too many nodes already",
+                    SilenceIgnored::InvalidNode => "its name is empty, or too long",
+                    SilenceIgnored::NoRoom => "too many nodes are silent already",
                 };
-                write!(f, "silence of {knob}{} ignored: {why}", on(node.as_ref()))
+                let node = node
+                    .as_ref()
+                    .map_or_else(String::new, |n| format!(" on {n:?}"));
+                write!(f, "silence of {knob}{node} ignored: {why}")
             }
             Notice::InvalidFinding { field, why } => write!(f, "invalid finding: {field}: {why}"),
             Notice::NewRun {

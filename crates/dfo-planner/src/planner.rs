@@ -10,7 +10,7 @@ use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
 use crate::clock::{Clock, Stamp};
 use crate::decision::{Decisions, Name};
-use crate::ledger::{Ledger, OpenPlan, Reach, Scope};
+use crate::ledger::{Ledger, Plan, Reach, Scope};
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
 use crate::presence::Presence;
@@ -116,7 +116,7 @@ impl Planner {
 impl Planner {
     /// When a plan was applied or rejected: in the window that the application names, which counts
     /// from the plan's; else now.
-    fn time_of_ack(&self, window: Option<i64>, plan: &OpenPlan) -> Stamp {
+    fn time_of_ack(&self, window: Option<i64>, plan: &Plan) -> Stamp {
         let window = window.filter(|w| *w >= 0);
         let stamp = window.map(|acked| match plan.window {
             Some(made) => plan.action.at.shifted(i128::from(acked) - i128::from(made)),

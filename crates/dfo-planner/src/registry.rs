@@ -11,7 +11,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
-use crate::decision::Name;
+use crate::decision::{Decisions, Name};
 use crate::notice::Notice;
 use crate::planner::LONGEST_NAME;
 use crate::value::{Change, Domain};
@@ -109,12 +109,12 @@ impl Registry {
         self.tags.find(hash, |tag| tag.name == name)
     }
 
-    /// Checks a definition. What is wrong goes into `refused`; a knob without its wrong responses is
+    /// Checks a definition. What is wrong with it is a notice; a knob without its wrong responses is
     /// still a knob.
-    pub(crate) fn check(knob: &Knob, refused: &mut Vec<Notice>) -> Option<Checked> {
+    pub(crate) fn check(knob: &Knob, decisions: &mut Decisions) -> Option<Checked> {
         let name: Name = knob.id.as_str().into();
         let mut refuse = |tag: Option<&str>, (field, why): (&'static str, String)| {
-            refused.push(Notice::KnobRefused {
+            decisions.notice(Notice::KnobRefused {
                 knob: name.clone(),
                 tag: tag.map(Name::from),
                 field,

@@ -1,6 +1,10 @@
 //! Every choice, ours and the original's.
 
-/// How many windows a state may wait.
+mod read;
+
+use serde::Deserialize;
+
+/// How many windows a state may wait. In a configuration file a number, or `"unlimited"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
     /// That many.
@@ -31,7 +35,24 @@ impl Patience {
 /// settings.pending_patience = Patience::Windows(4);
 /// assert!(Settings::original().pending_patience.is_over(1_000_000) == false);
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+///
+/// In a configuration file each field may be left out and is then ours; a field that is unknown is
+/// an error.
+///
+/// ```
+/// # use dfo_planner::{Patience, Settings};
+/// let settings: Settings = toml::from_str(
+///     r#"
+///     pending_patience = 20
+///     suppression_patience = "unlimited"
+///     new_run_below = "never"
+///     "#,
+/// )?;
+/// assert_eq!(settings.pending_patience, Patience::Windows(20));
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct Settings {
@@ -41,6 +62,7 @@ pub struct Settings {
     /// does not help either.
     pub ineffective_patience: Patience,
     /// What that doubling ends at, in windows.
+    #[serde(deserialize_with = "read::limit")]
     pub ineffective_patience_limit: i64,
     /// How long a suppression lasts that no global finding refreshes.
     pub suppression_patience: Patience,
@@ -49,6 +71,7 @@ pub struct Settings {
     /// Whether an action helped is judged by findings with the tag it was made for, and no other.
     pub judge_by_same_tag: bool,
     /// The severity score from which on a global finding suppresses.
+    #[serde(deserialize_with = "read::number")]
     pub suppress_min_severity: f64,
     /// The persistence, in windows, from which on a global finding suppresses.
     pub suppress_min_persistence: i64,
@@ -58,6 +81,7 @@ pub struct Settings {
     pub global_plan_clears_node_values: bool,
     /// A window that lies more than so many below the newest of its view starts a new run, in which
     /// cooldowns and patience begin anew. `None`: windows only ever go on.
+    #[serde(deserialize_with = "read::or_never")]
     pub new_run_below: Option<i64>,
     /// A plan made before any application has spoken for its knob says in its rationale that the old
     /// value is assumed.

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 
 use crate::clock::{Clock, Time};
-use crate::decision::Name;
+use crate::decision::{Decisions, Name};
 use crate::notice::{Notice, SuppressionEnd};
 use crate::settings::Patience;
 
@@ -69,7 +69,7 @@ impl Suppressions {
         tags: impl Iterator<Item = &'t str> + Clone,
         severity: f64,
         since: Time,
-        notices: &mut Vec<Notice>,
+        decisions: &mut Decisions,
     ) {
         let by: Name = finding_type.into();
         let before = self.by_type.remove(finding_type).unwrap_or_default();
@@ -78,23 +78,23 @@ impl Suppressions {
                 self.by_type.entry(by.clone()).or_default().push(tag);
             } else {
                 self.remove(&tag, finding_type);
-                notices.push(ended(&tag, &by, SuppressionEnd::Cleared));
+                decisions.notice(ended(&tag, &by, SuppressionEnd::Cleared));
             }
         }
         for tag in tags {
-            self.refresh(tag, &by, severity, since, notices);
+            self.refresh(tag, &by, severity, since, decisions);
         }
     }
 
     /// The finding type suppresses nothing from now on.
-    pub(crate) fn clear(&mut self, finding_type: &str, notices: &mut Vec<Notice>) {
+    pub(crate) fn clear(&mut self, finding_type: &str, decisions: &mut Decisions) {
         if !self.by_type.is_empty() {
-            self.set(finding_type, std::iter::empty(), 0.0, 0, notices);
+            self.set(finding_type, std::iter::empty(), 0.0, 0, decisions);
         }
     }
 
     /// Ends what nobody has refreshed for too long.
-    pub(crate) fn expire(&mut self, clock: &Clock, notices: &mut Vec<Notice>) {
+    pub(crate) fn expire(&mut self, clock: &Clock, decisions: &mut Decisions) {
         let now = clock.now();
         let is_over = |since| self.patience.is_over(clock.waited_since(since, now));
         if self.count == 0 || !is_over(self.oldest) {
@@ -121,7 +121,7 @@ impl Suppressions {
                     self.by_type.remove(&by);
                 }
             }
-            notices.push(ended(&tag, &by, SuppressionEnd::Expired));
+            decisions.notice(ended(&tag, &by, SuppressionEnd::Expired));
         }
     }
 
@@ -131,7 +131,7 @@ impl Suppressions {
         by: &Name,
         severity: f64,
         since: Time,
-        notices: &mut Vec<Notice>,
+        decisions: &mut Decisions,
     ) {
         let all = self.by_tag.get_mut(tag);
         let earlier = all.and_then(|all| all.iter_mut().find(|s| s.by == *by));
@@ -142,7 +142,7 @@ impl Suppressions {
         }
         let name: Name = tag.into();
         if self.count == MOST {
-            notices.push(Notice::SuppressionRefused {
+            decisions.notice(Notice::SuppressionRefused {
                 tag: name,
                 limit: MOST,
             });
@@ -154,7 +154,7 @@ impl Suppressions {
             .entry(by.clone())
             .or_default()
             .push(name.clone());
-        notices.push(Notice::SuppressionStarted {
+        decisions.notice(Notice::SuppressionStarted {
             tag: name.clone(),
             finding_type: by.clone(),
             severity,

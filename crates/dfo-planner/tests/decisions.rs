@@ -49,6 +49,10 @@ fn every_hold() -> Vec<Hold> {
     s.find(&t().at(6));
     held(&mut s, on_n1(t()));
 
+    let mut s = ours();
+    s.silence("k", Some("n1"));
+    held(&mut s, on_n1(t()));
+
     held(&mut ours(), on_n1(t()).severity(0.25));
     held(&mut ours(), on_n1(t()).persistence(1));
 
@@ -95,6 +99,9 @@ fn every_hold_carries_its_numbers() {
         Gate::Pending {
             plan_id: plan_of_the_job.into(),
             plan_node: None,
+        },
+        Gate::Silent {
+            node: Some("n1".into()),
         },
         Gate::Severity {
             value: 0.25,
@@ -223,6 +230,46 @@ fn a_plan_says_what_to_change_where_when_and_why() {
     "#);
 }
 
+#[test]
+fn a_global_plan_without_a_reason_goes_on_with_the_originals_words() {
+    for settings in scene::both() {
+        let mut s = Scene::under(settings).knob(knob("k", 2).range(0, 16));
+        let out = s.global(&global_plan("g1", "k", 8));
+        let plan = out.plan();
+        let words = [&plan.rationale, &plan.finding_type].map(String::as_str);
+        assert_eq!(words, ["global optimizer", "global"]);
+
+        let mut told = global_plan("g2", "k", 9);
+        "half the nodes starve".clone_into(&mut told.rationale);
+        "starvation".clone_into(&mut told.finding_type);
+        let out = s.global(&told);
+        let plan = out.plan();
+        let words = [&plan.rationale, &plan.finding_type].map(String::as_str);
+        assert_eq!(words, ["half the nodes starve", "starvation"]);
+    }
+}
+
+#[test]
+fn a_pending_plan_shows_what_it_changes_and_what_comes_back() {
+    let mut s = ours();
+    s.act(&t().on("n2"));
+    let of_n2 = s.find(&t().at(20).on("n2")).plan().plan_id.clone();
+    let of_n1 = s.find(&t().at(21).severity(0.75).on("n1"));
+    let of_n1 = of_n1.plan().plan_id.clone();
+    s.register([knob("k", 2).range(0, 16).on("t", up(1)).live(9)]);
+
+    let pending = s.planner.pending();
+    let [n1, n2] = pending[..] else {
+        panic!("{pending:?}");
+    };
+    assert_eq!((n1.knob, n1.node, n1.plan_id), ("k", Some("n1"), &*of_n1));
+    assert_eq!((n2.knob, n2.node, n2.plan_id), ("k", Some("n2"), &*of_n2));
+    assert_eq!((n1.value, n1.value_before), (&3.into(), &9.into()));
+    assert_eq!((n2.value, n2.value_before), (&4.into(), &3.into()));
+    assert_eq!((n1.opportunity_tag, n1.severity), ("t", 0.75));
+    assert_eq!((n1.window_index, n2.window_index), (21, 20));
+}
+
 /// Half to even on the exact binary value, as Python's `{:.3f}`.
 #[test]
 fn the_rationale_rounds_to_three_decimals() {
@@ -253,6 +300,7 @@ fn the_sentences_of_the_gates() {
     suppressed by contention: severity 0.750, needs a node's above 0.800
     no knob responds to this tag
     plan_2e7e8e136f77aad31981f140a4fd1429 for all nodes awaits its acknowledgement
+    no live application has it on n1
     severity 0.250, needs at least 0.5
     persistence 1, needs at least 2
     1 window since the last action, rests 3

@@ -93,10 +93,7 @@ fn a05_an_ack_of_another_plan_leaves_the_pending_one_alone() {
     for id in [other.plan_id.as_str(), "foreign", ""] {
         s.ack(&applied(id).value(13).at(1));
     }
-    assert_eq!(
-        (s.pending(), s.value("k")),
-        (vec![("k", None)], json!(4))
-    );
+    assert_eq!((s.pending(), s.value("k")), (vec![("k", None)], json!(4)));
     assert_eq!(s.ack(&applied(&plan.plan_id)).name(), "applied");
 }
 

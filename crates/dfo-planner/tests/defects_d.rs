@@ -7,7 +7,7 @@ mod scene;
 
 use std::io::Read;
 
-use dfo_model::{Envelope, Ack, FindingView, PublishMode};
+use dfo_model::{Ack, Envelope, FindingView, PublishMode};
 use dfo_planner::{AckIgnored, Decision, Event, Gate, Notice, Settings};
 use scene::{
     AckWords, Finding, Knob, PlanWords, Scene, applied, down, evidence, finding, global_plan, json,

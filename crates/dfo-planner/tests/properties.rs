@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dfo_model::{
     Ack, AckStatus, ActionPlan, Finding, Knob, KnobType, Number, Registration, Trend, Value,
+    node_names_match,
 };
-use dfo_planner::{Decision, Decisions, Event, Notice, Patience, PlanIds, Planner, Settings};
+use dfo_planner::{
+    Decision, Decisions, Event, Notice, Patience, PlanIds, Planner, Settings, Silence,
+};
 use proptest::prelude::*;
 use proptest::sample::select;
 use scene::{Response, down, evidence, json, knob, over, set, times, up};
@@ -18,6 +21,11 @@ enum Step {
     Register {
         knobs: Vec<usize>,
         live: Option<Value>,
+        by: Speaker,
+    },
+    Silence {
+        knob: String,
+        node: Option<&'static str>,
     },
     Find(Box<Finding>, Window),
     Ack {
@@ -25,6 +33,15 @@ enum Step {
         ack: Box<Ack>,
     },
     GlobalPlan(Box<ActionPlan>),
+}
+
+/// Who says which knobs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaker {
+    /// An application on that node.
+    Application(&'static str),
+    /// A pack or a file.
+    Bootstrap,
 }
 
 /// Time goes on, but for now and then.
@@ -271,25 +288,44 @@ fn a_global_plan() -> impl Strategy<Value = Step> {
 fn a_registration() -> impl Strategy<Value = Step> {
     let knobs = prop::collection::vec(0..good_knobs().len(), 1..4);
     let live = prop::option::weighted(0.3, value());
-    (knobs, live).prop_map(|(knobs, live)| Step::Register { knobs, live })
+    let node = select(vec!["", "n1", "n1.site", "n2"]);
+    let by = prop_oneof![
+        2 => node.prop_map(Speaker::Application),
+        1 => Just(Speaker::Bootstrap),
+    ];
+    (knobs, live, by).prop_map(|(knobs, live, by)| Step::Register { knobs, live, by })
 }
 
-/// Most of it findings and their acks, after a registration of every knob.
+fn a_silence() -> impl Strategy<Value = Step> {
+    let ids = good_knobs().into_iter().map(|k| k.id);
+    let knob = select(ids.chain(["nobodys".to_owned()]).collect::<Vec<_>>());
+    let node = select(vec!["", "n1", "n1.site", "n2", "n3"]);
+    (knob, prop::option::weighted(0.8, node)).prop_map(|(knob, node)| Step::Silence { knob, node })
+}
+
+/// Most of it findings and their acks, mostly after a registration of every knob.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => a_finding(),
         6 => an_ack(),
         2 => a_global_plan(),
-        1 => a_registration(),
+        2 => a_registration(),
+        1 => a_silence(),
     ];
-    let all = Step::Register {
+    let all = |by| Step::Register {
         knobs: (0..good_knobs().len()).collect(),
         live: None,
+        by,
     };
+    let first = select(vec![
+        Some(Speaker::Application("")),
+        Some(Speaker::Bootstrap),
+        None,
+    ]);
     let steps = prop::collection::vec(step, 0..50);
-    (any::<bool>(), steps).prop_map(move |(from_the_start, mut steps)| {
-        if from_the_start {
-            steps.insert(0, all.clone());
+    (first, steps).prop_map(move |(first, mut steps)| {
+        if let Some(by) = first {
+            steps.insert(0, all(by));
         }
         steps
     })
@@ -340,7 +376,7 @@ impl Run {
     /// With these knobs in the midst of every registration.
     fn take_with(&mut self, step: &Step, more: &[Knob]) -> Decisions {
         let decisions = match step {
-            Step::Register { knobs, live } => {
+            Step::Register { knobs, live, by } => {
                 let all = good_knobs();
                 let mut knobs: Vec<Knob> = knobs.iter().map(|&i| all[i].clone()).collect();
                 for knob in &knobs {
@@ -350,8 +386,18 @@ impl Run {
                 }
                 let middle = knobs.len() / 2;
                 knobs.splice(middle..middle, more.iter().cloned());
-                let registration = registration(knobs, live.as_ref());
-                self.planner.handle(Event::Registration(&registration))
+                let mut registration = registration(knobs, live.as_ref());
+                self.planner.handle(match by {
+                    Speaker::Application(node) => {
+                        (*node).clone_into(&mut registration.node);
+                        Event::Registration(&registration)
+                    }
+                    Speaker::Bootstrap => Event::Bootstrap(&registration),
+                })
+            }
+            Step::Silence { knob, node } => {
+                let silence = Silence { knob, node: *node };
+                self.planner.handle(Event::Silence(silence))
             }
             Step::Find(finding, window) => {
                 let mut finding = finding.clone();
@@ -485,9 +531,9 @@ proptest! {
     ) {
         let mut run = Run::new(settings.clone());
         for step in &steps {
-            let before: Vec<(String, Option<String>)> = owned(&run.planner.pending());
+            let before = pending(&run.planner);
             let decisions = run.take(step);
-            let after = owned(&run.planner.pending());
+            let after = pending(&run.planner);
             let different: BTreeSet<_> = after.iter().collect();
             prop_assert_eq!(different.len(), after.len(), "{:?}", after);
             if let Step::Find(..) = step {
@@ -540,7 +586,8 @@ proptest! {
         for step in steps {
             run.take(&step.not_far_ahead());
         }
-        run.take(&Step::Register { knobs: vec![0], live: Some(Value::Int(2)) });
+        let by = Speaker::Application("");
+        run.take(&Step::Register { knobs: vec![0], live: Some(Value::Int(2)), by });
         let severe = Finding {
             severity_score: 1.0,
             persistence: 9,
@@ -600,6 +647,74 @@ proptest! {
         }
     }
 
+    /// A model of who is there, beside the planner's own.
+    #[test]
+    fn a_plan_is_made_only_where_an_application_may_be_and_says_if_none_has_spoken(
+        settings in settings(), steps in steps(),
+    ) {
+        let mut run = Run::new(settings.clone());
+        let mut spoken_for = BTreeSet::new();
+        let mut silent: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+        for step in &steps {
+            let decisions = run.take(step);
+            if let Step::Find(..) = step {
+                for plan in decisions.plans() {
+                    let node = plan.target_nodes.first();
+                    let is_silent = silent.iter().any(|(knob, there)| {
+                        *knob == plan.knob_id && there.as_ref().is_none_or(|there| {
+                            node.is_some_and(|node| node_names_match(there, node))
+                        })
+                    });
+                    prop_assert!(!is_silent, "{plan:?} of {silent:?}");
+                    let is_said = plan.rationale.ends_with("; old value assumed");
+                    let is_assumed = !spoken_for.contains(&plan.knob_id);
+                    prop_assert_eq!(is_said, is_assumed && settings.rationale_says_assumed);
+                }
+            }
+            for notice in decisions.notices() {
+                match notice {
+                    Notice::KnobSilent { knob, node } => {
+                        silent.insert((knob.to_string(), node.as_ref().map(ToString::to_string)));
+                    }
+                    Notice::Applied { knob, .. } => {
+                        spoken_for.insert(knob.to_string());
+                    }
+                    _ => {}
+                }
+            }
+            if let Step::Register { knobs, by: Speaker::Application(here), .. } = step {
+                for knob in knobs.iter().map(|&i| good_knobs()[i].id.clone()) {
+                    silent.retain(|(silent, node)| *silent != knob || node.as_ref().is_some_and(
+                        |node| !here.is_empty() && !node_names_match(node, here)
+                    ));
+                    spoken_for.insert(knob);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bootstrap_changes_nothing_that_an_application_has_said(
+        settings in settings(), steps in steps(), live in value(),
+    ) {
+        let mut run = Run::new(settings);
+        let all: Vec<usize> = (0..good_knobs().len()).collect();
+        run.take(&Step::Register { knobs: all.clone(), live: None, by: Speaker::Application("") });
+        for step in &steps {
+            run.take(step);
+            let before = in_force(&run.planner);
+            let knobs: Vec<Knob> = run.planner.knobs().cloned().collect();
+            let bootstrap = Step::Register {
+                knobs: all.clone(),
+                live: Some(live.clone()),
+                by: Speaker::Bootstrap,
+            };
+            run.take(&bootstrap);
+            prop_assert_eq!(in_force(&run.planner), before);
+            prop_assert_eq!(run.planner.knobs().cloned().collect::<Vec<_>>(), knobs);
+        }
+    }
+
     #[test]
     fn an_ack_changes_nothing_but_its_own_knob(
         settings in settings(), steps in steps(),
@@ -636,9 +751,8 @@ fn in_force(planner: &Planner) -> BTreeMap<(String, Option<String>), Value> {
     named.collect()
 }
 
-fn owned(pending: &[(&str, Option<&str>)]) -> Vec<(String, Option<String>)> {
-    let named = pending
-        .iter()
-        .map(|(k, n)| ((*k).to_owned(), n.map(str::to_owned)));
+fn pending(planner: &Planner) -> Vec<(String, Option<String>)> {
+    let pending = planner.pending().into_iter();
+    let named = pending.map(|plan| (plan.knob.to_owned(), plan.node.map(str::to_owned)));
     named.collect()
 }

@@ -537,3 +537,28 @@ mod nodes_remembered {
         assert_eq!(Settings::original().nodes_remembered, usize::MAX);
     }
 }
+
+mod assumed {
+    use super::*;
+
+    /// The rationale of a plan for a knob that no application has spoken for.
+    fn rationale(settings: Settings) -> String {
+        let mut s = Scene::under(settings);
+        s.bootstrap([knob("k", 2).range(0, 64).on("t", up(1))]);
+        s.find(&t(0)).plan().rationale.clone()
+    }
+
+    #[test]
+    fn a_plan_says_that_its_old_value_is_assumed() {
+        assert!(rationale(Settings::default()).ends_with(" -> t; old value assumed"));
+    }
+
+    #[test]
+    fn the_original_does_not_say_so_and_without_the_setting_ours_does_not() {
+        let mut silent = Settings::default();
+        silent.rationale_says_assumed = false;
+        for settings in [Settings::original(), silent] {
+            assert!(rationale(settings).ends_with(" -> t"));
+        }
+    }
+}

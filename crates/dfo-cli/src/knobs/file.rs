@@ -139,7 +139,7 @@ impl KnobRecord {
         let Some(registration) = &self.decoded.message else {
             return Vec::new();
         };
-        let decisions = planner.handle(Event::Registration(registration));
+        let decisions = planner.handle(Event::Bootstrap(registration));
         let complaint = |notice| self.complaint(notice, registration);
         decisions.notices().filter_map(complaint).collect()
     }

@@ -8,7 +8,7 @@ use crate::account::{Account, Action};
 use crate::clock::{Clock, Moment, Stamp};
 use crate::decision::{Decisions, Gate, Hold, Name};
 use crate::gates::{self, Standing};
-use crate::ledger::{Closing, Ledger, Origin, Proposal, Reach, Scope};
+use crate::ledger::{Closing, Ledger, Origin, Plan, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
@@ -104,9 +104,7 @@ impl Planner {
                 decisions.notice(notice);
             }
         }
-        let mut notices = Vec::new();
-        self.suppressions.expire(&self.clock, &mut notices);
-        decisions.notices_from(&mut notices);
+        self.suppressions.expire(&self.clock, decisions);
         moment
     }
 
@@ -131,13 +129,12 @@ impl Planner {
         moment: &Moment,
         decisions: &mut Decisions,
     ) {
-        let mut notices = Vec::new();
         let min_severity = self.settings.suppress_min_severity;
         let min_persistence = self.settings.suppress_min_persistence;
         let severity = finding.severity_score;
         let persistence = finding.persistence;
         if finding.suppresses_tags.is_empty() {
-            self.suppressions.clear(&finding.finding_type, &mut notices);
+            self.suppressions.clear(&finding.finding_type, decisions);
         } else if finding.trend() == Trend::Improving {
             // It neither begins nor ends: the last action is working.
         } else if severity < min_severity || persistence < min_persistence {
@@ -158,9 +155,8 @@ impl Planner {
             let tags = finding.suppresses_tags.iter().map(|tag| &**tag);
             let time = moment.stamp.time;
             self.suppressions
-                .set(&finding.finding_type, tags, severity, time, &mut notices);
+                .set(&finding.finding_type, tags, severity, time, decisions);
         }
-        decisions.notices_from(&mut notices);
     }
 
     fn see_node<'f>(&mut self, name: &'f str) -> SeenNode<'f> {
@@ -332,7 +328,7 @@ fn decide(
         window_index: seen.finding.window_index,
         target_nodes: seen.node.iter().map(|node| node.name.to_owned()).collect(),
     };
-    let proposal = Proposal {
+    let made = Plan {
         id: id.into(),
         knob,
         reach,
@@ -346,7 +342,7 @@ fn decide(
         },
         window: Some(seen.finding.window_index),
     };
-    ledger.open(proposal, deciding.clock.now());
+    ledger.open(made, deciding.clock.now());
     Ok(plan)
 }
 
@@ -361,9 +357,7 @@ fn unused_id(plan_ids: &mut PlanIds, ledger: &Ledger) -> String {
 }
 
 fn remember(ledger: &mut Ledger, name: &str, decisions: &mut Decisions) -> Result<NodeId, Gate> {
-    let mut notices = Vec::new();
-    let node = ledger.remember(name, &mut notices);
-    decisions.notices_from(&mut notices);
+    let node = ledger.remember(name, decisions);
     node.ok_or_else(|| Gate::NoRoom {
         threshold: i64::try_from(ledger.nodes.len()).unwrap_or(i64::MAX),
     })

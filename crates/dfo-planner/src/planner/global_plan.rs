@@ -4,7 +4,7 @@ use dfo_model::{ActionPlan, Value, node_names_match};
 
 use crate::account::Action;
 use crate::decision::{Decisions, Name};
-use crate::ledger::{Origin, Proposal, Reach, Scope};
+use crate::ledger::{Origin, Plan, Reach, Scope};
 use crate::nodes::NodeId;
 use crate::notice::{GlobalPlanIgnored, Notice};
 use crate::planner::{LONGEST_NAME, Planner};
@@ -72,18 +72,21 @@ impl Planner {
             return Err(ignore(GlobalPlanIgnored::NoChange));
         }
 
-        let mut notices = Vec::new();
-        let reach = self.reach_of(&plan.target_nodes, &mut notices);
+        let (reach, left_out) = self.reach_of(&plan.target_nodes, decisions);
         if reach == Reach::Nodes(Vec::new()) {
             let why = "no room to remember them: every remembered node has an open plan";
             return Err(refuse("target_nodes", why.to_owned()));
         }
-        self.ledger.supersede(knob, &reach, &plan_id, &mut notices);
-        decisions.notices_from(&mut notices);
+        for node in left_out {
+            decisions.notice(Notice::NodeNotRemembered { node });
+        }
+        self.ledger.supersede(knob, &reach, &plan_id, decisions);
         self.put_in_force(plan, knob, reach, &new);
         Ok(ActionPlan {
             old_value: Some(old),
             new_value: new,
+            rationale: or_else(&plan.rationale, "global optimizer"),
+            finding_type: or_else(&plan.finding_type, "global"),
             ..plan.clone()
         })
     }
@@ -112,20 +115,26 @@ impl Planner {
         is_at(Scope::Job) && !(clears && overrides.into_iter().any(|n| !is_at(Scope::Node(n))))
     }
 
-    fn reach_of(&mut self, target_nodes: &[String], notices: &mut Vec<Notice>) -> Reach {
+    /// For whom a plan is, and the nodes that there is no room for.
+    fn reach_of(
+        &mut self,
+        target_nodes: &[String],
+        decisions: &mut Decisions,
+    ) -> (Reach, Vec<Name>) {
         if target_nodes.is_empty() {
-            return Reach::Job;
+            return (Reach::Job, Vec::new());
         }
         let mut nodes: Vec<NodeId> = Vec::with_capacity(target_nodes.len());
+        let mut left_out = Vec::new();
         for name in target_nodes {
-            match self.ledger.remember(name, notices) {
+            match self.ledger.remember(name, decisions) {
                 Some(node) => nodes.push(node),
-                None => notices.push(Notice::NodeNotRemembered { node: name.into() }),
+                None => left_out.push(name.into()),
             }
         }
         nodes.sort_unstable();
         nodes.dedup();
-        Reach::Nodes(nodes)
+        (Reach::Nodes(nodes), left_out)
     }
 
     fn put_in_force(&mut self, plan: &ActionPlan, knob: KnobId, reach: Reach, value: &Value) {
@@ -139,7 +148,7 @@ impl Planner {
             retries: 0,
         };
         let is_for_all = reach == Reach::Job;
-        let proposal = Proposal {
+        let taken = Plan {
             id: plan.plan_id.as_str().into(),
             knob,
             reach,
@@ -148,9 +157,18 @@ impl Planner {
             action,
             window,
         };
-        self.ledger.open(proposal, self.clock.now());
+        self.ledger.open(taken, self.clock.now());
         if is_for_all && self.settings.global_plan_clears_node_values {
             self.ledger.clear_node_values(knob, &plan.plan_id);
         }
     }
+}
+
+/// What goes on to the application where the optimizer above does not say, as the original has it.
+fn or_else(text: &str, default: &str) -> String {
+    match text {
+        "" => default,
+        _ => text,
+    }
+    .to_owned()
 }

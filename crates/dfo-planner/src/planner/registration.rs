@@ -84,10 +84,8 @@ impl Planner {
     /// Puts a definition in, in the place of an earlier one. The value in force stays if there is
     /// one of the knob's type; else it is the default.
     fn define(&mut self, knob: &Knob, decisions: &mut Decisions) -> Option<KnobId> {
-        let mut notices = Vec::new();
-        let checked = Registry::check(knob, &mut notices);
-        decisions.notices_from(&mut notices);
-        let id = self.registry.insert(checked?);
+        let checked = Registry::check(knob, decisions)?;
+        let id = self.registry.insert(checked);
         let entry = self.registry.entry(id);
         let kind = entry.domain.kind();
         if self.ledger.knows(id) {
@@ -95,8 +93,7 @@ impl Planner {
             let value = there.unwrap_or_else(|| default_of(entry));
             self.ledger.set_job_value(id, value);
             self.ledger
-                .refit_node_values(id, kind, &entry.name, &mut notices);
-            decisions.notices_from(&mut notices);
+                .refit_node_values(id, kind, &entry.name, decisions);
         } else {
             self.ledger.add_knob(default_of(entry));
         }
