@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use dfo_planner::Settings;
+use dfo_service::AckMode;
 
 /// Turns findings of a diagnoser into changes of knobs, and says why.
 #[derive(Debug, Parser)]
@@ -39,7 +41,7 @@ pub(crate) struct ReplayArgs {
     /// When applications acknowledge: `immediate` (at the plan's window), `never` (and, unless
     /// --settings says otherwise, under the original's settings: what the original showed), or
     /// `delay=N` (N windows later).
-    #[arg(long, value_name = "MODE", default_value = "immediate", value_parser = AckMode::parse)]
+    #[arg(long, value_name = "MODE", default_value = "immediate", value_parser = ack_mode)]
     pub(crate) acks: AckMode,
     /// How to decide where there is more than one good way.
     #[arg(long, value_name = "WHOSE")]
@@ -53,6 +55,17 @@ pub(crate) struct ReplayArgs {
     /// Stop at the first bad record.
     #[arg(long)]
     pub(crate) strict: bool,
+}
+
+impl ReplayArgs {
+    /// How to decide.
+    pub(crate) fn settings(&self) -> Settings {
+        let whose = self.settings.unwrap_or(match self.acks {
+            AckMode::Never => Whose::Original,
+            AckMode::Immediate | AckMode::Delay(_) => Whose::Ours,
+        });
+        whose.settings()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -81,27 +94,17 @@ pub(crate) struct KnobSources {
     pub(crate) bootstrap: Vec<String>,
 }
 
-/// When applications acknowledge in a replay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AckMode {
-    Immediate,
-    Never,
-    /// That many windows later.
-    Delay(i64),
-}
-
-impl AckMode {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "immediate" => return Ok(AckMode::Immediate),
-            "never" => return Ok(AckMode::Never),
-            _ => {}
-        }
-        let windows = text.strip_prefix("delay=").and_then(|n| n.parse().ok());
-        match windows {
-            Some(windows) if windows >= 0 => Ok(AckMode::Delay(windows)),
-            _ => Err("one of: immediate, never, delay=N (N windows, a whole number)".to_owned()),
-        }
+/// Reads when applications acknowledge.
+pub(crate) fn ack_mode(text: &str) -> Result<AckMode, String> {
+    match text {
+        "immediate" => return Ok(AckMode::Immediate),
+        "never" => return Ok(AckMode::Never),
+        _ => {}
+    }
+    let windows = text.strip_prefix("delay=").and_then(|n| n.parse().ok());
+    match windows {
+        Some(windows) if windows >= 0 => Ok(AckMode::Delay(windows)),
+        _ => Err("one of: immediate, never, delay=N (N windows, a whole number)".to_owned()),
     }
 }
 
@@ -112,6 +115,15 @@ pub(crate) enum Whose {
     Ours,
     /// The original optimizer's: it waits for ever.
     Original,
+}
+
+impl Whose {
+    pub(crate) fn settings(self) -> Settings {
+        match self {
+            Whose::Ours => Settings::default(),
+            Whose::Original => Settings::original(),
+        }
+    }
 }
 
 /// For whom the output is.
@@ -152,9 +164,9 @@ mod tests {
 
     #[test]
     fn ack_modes_are_read() {
-        assert_eq!(AckMode::parse("delay=3"), Ok(AckMode::Delay(3)));
+        assert_eq!(ack_mode("delay=3"), Ok(AckMode::Delay(3)));
         for wrong in ["delay", "delay=", "delay=-1", "delay=x", "sometimes"] {
-            assert!(AckMode::parse(wrong).is_err(), "{wrong}");
+            assert!(ack_mode(wrong).is_err(), "{wrong}");
         }
     }
 }

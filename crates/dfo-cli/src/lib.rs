@@ -23,29 +23,35 @@ mod check;
 mod exit;
 mod input;
 mod knobs;
+mod live;
 mod locate;
 mod output;
 mod replay;
+mod report;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use dfo_model::KnobPack;
+use dfo_transport::{Transport, Transports};
 
 use args::{Cli, Subcommand};
 pub use exit::Exit;
+use live::Known;
 use output::Console;
 
-/// The command, with the knob packs it knows.
+/// The command, with the knob packs and the transports that it knows.
 #[derive(Default)]
 pub struct Command {
     packs: Vec<Box<dyn KnobPack>>,
+    transports: Transports,
+    absent: Vec<(&'static str, &'static str)>,
 }
 
 impl Command {
-    /// The command without packs.
+    /// The command without packs and transports.
     pub fn new() -> Self {
         Self::default()
     }
@@ -54,6 +60,23 @@ impl Command {
     #[must_use]
     pub fn pack(mut self, pack: impl KnobPack + 'static) -> Self {
         self.packs.push(Box::new(pack));
+        self
+    }
+
+    /// Adds a transport for `serve`, `send` and `tail`.
+    #[must_use]
+    pub fn transport(self, transport: impl Transport + 'static) -> Self {
+        Self {
+            transports: self.transports.with(transport),
+            ..self
+        }
+    }
+
+    /// Names a transport that this program was built without, and how to get it. Whoever asks for it
+    /// is told.
+    #[must_use]
+    pub fn without_transport(mut self, name: &'static str, how_to_get_it: &'static str) -> Self {
+        self.absent.push((name, how_to_get_it));
         self
     }
 
@@ -68,26 +91,44 @@ impl Command {
         self,
         args: impl IntoIterator<Item = OsString>,
         out: impl Write + 'static,
-        err: impl Write + 'static,
+        err: impl Write + Send + 'static,
     ) -> Exit {
         self.run_on(args, Console::plain(Box::new(out), Box::new(err)))
     }
 
+    /// The arguments of the command, for manual pages and completions.
+    pub fn arguments(self) -> clap::Command {
+        live::add_commands(Cli::command(), &self.known())
+    }
+
+    fn known(self) -> Known {
+        Known {
+            packs: self.packs,
+            transports: self.transports,
+            absent: self.absent,
+        }
+    }
+
     fn run_on(self, args: impl IntoIterator<Item = OsString>, mut console: Console) -> Exit {
-        let cli = match Cli::try_parse_from(args) {
+        let known = self.known();
+        let command = live::add_commands(Cli::command(), &known);
+        let matches = match command.try_get_matches_from(args) {
+            Ok(matches) => matches,
+            Err(error) => return console.usage(&error),
+        };
+        if let Some(done) = live::run(&matches, &known, &mut console) {
+            return console.finish(done);
+        }
+        let cli = match Cli::from_arg_matches(&matches) {
             Ok(cli) => cli,
             Err(error) => return console.usage(&error),
         };
+        let packs = &known.packs;
         let done = match &cli.command {
-            Subcommand::Replay(args) => replay::run(args, &self.packs, &mut console),
+            Subcommand::Replay(args) => replay::run(args, packs, &mut console),
             Subcommand::Check(args) => check::run(args, &mut console),
-            Subcommand::Knobs(args) => knobs::run(args, &self.packs, &mut console),
+            Subcommand::Knobs(args) => knobs::run(args, packs, &mut console),
         };
         console.finish(done)
     }
-}
-
-/// The arguments of the command, for manual pages and completions.
-pub fn arguments() -> clap::Command {
-    <Cli as clap::CommandFactory>::command()
 }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -12,7 +13,7 @@ use crate::exit::{Exit, Failure};
 /// The two streams of the command.
 pub(crate) struct Console {
     out: Box<dyn Write>,
-    err: Box<dyn Write>,
+    err: ErrorStream,
     pub(crate) styles: Styles,
 }
 
@@ -34,6 +35,22 @@ impl Styles {
     }
 }
 
+/// Standard error, for any thread.
+#[derive(Clone)]
+pub(crate) struct ErrorStream(Arc<Mutex<Box<dyn Write + Send>>>);
+
+impl ErrorStream {
+    fn new(stream: Box<dyn Write + Send>) -> Self {
+        ErrorStream(Arc::new(Mutex::new(stream)))
+    }
+
+    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        // A writer that panicked has written what it has written.
+        let mut stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stream.write_all(bytes)
+    }
+}
+
 impl Console {
     pub(crate) fn of_process() -> Self {
         let stdout = io::stdout();
@@ -49,14 +66,15 @@ impl Console {
         };
         Console {
             out,
-            err: Box::new(io::stderr()),
+            err: ErrorStream::new(Box::new(io::stderr())),
             styles,
         }
     }
 
     /// Other streams, without colour.
-    pub(crate) fn plain(out: Box<dyn Write>, err: Box<dyn Write>) -> Self {
+    pub(crate) fn plain(out: Box<dyn Write>, err: Box<dyn Write + Send>) -> Self {
         let styles = Styles::default();
+        let err = ErrorStream::new(err);
         Console { out, err, styles }
     }
 
@@ -65,9 +83,14 @@ impl Console {
         &mut self.out
     }
 
+    /// Standard error, for another thread.
+    pub(crate) fn error_stream(&self) -> ErrorStream {
+        self.err.clone()
+    }
+
     /// A line on standard error. Where that cannot be written there is no one to tell.
     pub(crate) fn say(&mut self, line: &str) {
-        let _ = writeln!(self.err, "{}", plain(line));
+        let _ = self.err.write_all(format!("{}\n", plain(line)).as_bytes());
     }
 
     /// What the parser of the command line has to say: help and version are no error.
@@ -78,7 +101,7 @@ impl Console {
         let text = lines.join("\n") + "\n";
         if error.use_stderr() {
             // Where that cannot be written there is no one to tell.
-            let _ = write!(self.err, "{text}");
+            let _ = self.err.write_all(text.as_bytes());
             return Exit::Usage;
         }
         let written = write!(self.out, "{text}");

@@ -1,23 +1,18 @@
 //! `dfo replay`: what would be changed for saved findings, and why everything else would not.
 
-mod acks;
-mod json;
-mod report;
-mod text;
-
 use std::path::Path;
 
 use dfo_model::{FindingView, KnobPack};
-use dfo_planner::{Decision, Decisions, Event, Notice, PlanIds, Planner, Settings};
+use dfo_planner::{Decisions, Event, Notice, PlanIds, Planner};
+use dfo_service::{StandIn, Tally};
 use dfo_transport::{Content, Records};
 
-use crate::args::{AckMode, Format, ReplayArgs, Whose};
+use crate::args::ReplayArgs;
 use crate::exit::{Exit, Failure};
 use crate::input::{self, Complaints, Places};
 use crate::knobs;
 use crate::output::Console;
-use acks::Application;
-use report::{Report, Tally};
+use crate::report::{self, Detail, Done, Report};
 
 /// `dfo replay`.
 pub(crate) fn run(
@@ -30,7 +25,7 @@ pub(crate) fn run(
         let what = "standard input (`-`) is named twice, and can be read once";
         return Err(Failure::Usage(what.to_owned()));
     }
-    let mut planner = Planner::new(settings(args), PlanIds::from_seed(SEED));
+    let mut planner = Planner::new(args.settings(), PlanIds::from_seed(SEED));
     let bad_definitions = knobs::register(&args.knobs, packs, &mut planner, console)?;
     if bad_definitions > 0 && args.strict {
         console.say("dfo: stopped at a bad definition (--strict)");
@@ -40,14 +35,13 @@ pub(crate) fn run(
         console.say(&format!("dfo: {}", knobs::no_knobs(packs)));
     }
     let mut replay = Replay {
-        report: match args.format {
-            Format::Text => Box::new(text::Text::new(&planner, console.styles)),
-            Format::Json => Box::new(json::Json::new()?),
-        },
+        report: report::report(args.format, "dfo.replay", &planner, console.styles)?,
         planner,
-        application: Application::new(args.acks),
-        explain: args.explain,
+        application: StandIn::new(args.acks),
+        detail: Detail::of(args.explain),
         strict: args.strict,
+        findings: 0,
+        bad_records: 0,
         tally: Tally::default(),
         complaints: Complaints::default(),
         cannot_read: false,
@@ -63,17 +57,6 @@ pub(crate) fn run(
 /// Plans of a replay go nowhere: the same input gives the same output, ids included.
 const SEED: u128 = 0;
 
-fn settings(args: &ReplayArgs) -> Settings {
-    let whose = args.settings.unwrap_or(match args.acks {
-        AckMode::Never => Whose::Original,
-        AckMode::Immediate | AckMode::Delay(_) => Whose::Ours,
-    });
-    match whose {
-        Whose::Ours => Settings::default(),
-        Whose::Original => Settings::original(),
-    }
-}
-
 #[derive(PartialEq, Eq)]
 enum Next {
     GoOn,
@@ -83,10 +66,14 @@ enum Next {
 /// A replay under way.
 struct Replay {
     planner: Planner,
-    application: Application,
+    application: StandIn,
     report: Box<dyn Report>,
-    explain: bool,
+    detail: Detail,
     strict: bool,
+    /// Findings decided on.
+    findings: u64,
+    /// Records that were no usable findings.
+    bad_records: u64,
     tally: Tally,
     complaints: Complaints,
     cannot_read: bool,
@@ -102,9 +89,9 @@ impl Replay {
                 return Ok(Next::GoOn);
             }
         };
-        let before = self.tally.findings + self.tally.bad_records;
+        let before = self.findings + self.bad_records;
         let next = self.records(&mut records, console)?;
-        if next == Next::GoOn && self.tally.findings + self.tally.bad_records == before {
+        if next == Next::GoOn && self.findings + self.bad_records == before {
             console.say(&format!("dfo: {}: no findings in it", records.name()));
         }
         Ok(next)
@@ -133,7 +120,7 @@ impl Replay {
             let Some(what) = wrong else {
                 continue;
             };
-            self.tally.bad_records += 1;
+            self.bad_records += 1;
             let end = if self.strict {
                 "stopped (--strict)"
             } else {
@@ -159,7 +146,7 @@ impl Replay {
         if let Err(Notice::InvalidFinding { field, why }) = Planner::check_finding(finding) {
             return Ok(Some(format!("{field}: {why}")));
         }
-        self.tally.findings += 1;
+        self.findings += 1;
         self.acknowledge(finding, console)?;
         let decisions = self.planner.handle(Event::Finding(finding));
         self.show(&decisions, finding.window_index, console)?;
@@ -188,17 +175,13 @@ impl Replay {
         console: &mut Console,
     ) -> Result<(), Failure> {
         self.tally.count(decisions);
-        let out = console.out();
-        for decision in decisions {
-            match decision {
-                Decision::Plan(plan) => self.report.plan(plan, out)?,
-                Decision::Hold(hold) if self.explain => self.report.hold(hold, out)?,
-                Decision::Notice(notice) if self.explain => {
-                    self.report.notice(notice, window, out)?;
-                }
-                Decision::Hold(_) | Decision::Notice(_) => {}
-            }
-        }
+        report::tell(
+            &mut *self.report,
+            decisions,
+            window,
+            self.detail,
+            console.out(),
+        )?;
         Ok(())
     }
 
@@ -206,10 +189,16 @@ impl Replay {
         if let Some(rest) = self.complaints.rest() {
             console.say(&rest);
         }
-        self.tally.unanswered = self.planner.pending().len() as u64;
-        self.report
-            .done(&self.tally, &self.planner, console.out())?;
-        let is_bad = bad_definitions + self.tally.bad_records > 0;
+        let done = Done {
+            event: "optimizer.file.done",
+            findings: self.findings,
+            tally: &self.tally,
+            bad_records: self.bad_records,
+            counts: None,
+            planner: &self.planner,
+        };
+        self.report.done(&done, console.out())?;
+        let is_bad = bad_definitions + self.bad_records > 0;
         Ok(match (self.cannot_read, is_bad) {
             (true, _) => Exit::CannotRead,
             (false, true) => Exit::SomeBad,

@@ -60,6 +60,9 @@ fn help_names_the_exit_codes() {
       replay  Show what would be changed for saved findings, and why everything else would not
       check   Is this a valid file of findings, knobs, plans or acknowledgements?
       knobs   Show knobs: type, range, live value, and what each responds to
+      serve   Run beside a job: findings in, plans out, acknowledgements back in
+      send    Send saved findings as a diagnoser would
+      tail    Show plans as an application would receive them
       help    Print this message or the help of the given subcommand(s)
 
     Options:

@@ -103,4 +103,62 @@ impl Counts {
     pub fn bad_records(&self) -> u64 {
         self.bad_findings + self.bad_control
     }
+
+    /// Records that came as findings, ends of stream left out.
+    pub fn records_of_findings(&self) -> u64 {
+        self.findings + self.summaries + self.bad_findings
+    }
+
+    /// The counts that no decision is in, in groups for people: a label, and names with numbers.
+    pub fn groups(&self) -> [(&'static str, Vec<(&'static str, u64)>); 5] {
+        [
+            (
+                "received",
+                vec![
+                    ("findings", self.findings),
+                    ("summaries", self.summaries),
+                    ("registrations", self.registrations),
+                    ("heartbeats", self.heartbeats),
+                    ("acknowledgements", self.acks),
+                ],
+            ),
+            (
+                "unusable",
+                vec![
+                    ("findings", self.bad_findings),
+                    ("control", self.bad_control),
+                    ("too large", self.too_large),
+                    ("kept as dead letters", self.dead_letters),
+                    ("not kept", self.dead_letters_dropped),
+                ],
+            ),
+            (
+                "plans",
+                vec![
+                    ("sent", self.sent),
+                    ("superseded", self.superseded),
+                    ("crowded out", self.crowded_out),
+                    ("withdrawn", self.withdrawn),
+                    ("undelivered", self.undelivered),
+                ],
+            ),
+            (
+                "programs",
+                vec![
+                    ("alive", self.applications),
+                    ("silent", self.silent),
+                    ("left", self.left),
+                    ("not tracked", self.not_tracked),
+                ],
+            ),
+            (
+                "links",
+                vec![
+                    ("ends of stream", self.ends),
+                    ("disconnections", self.disconnections),
+                    ("retries", self.retries),
+                ],
+            ),
+        ]
+    }
 }

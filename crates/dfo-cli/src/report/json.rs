@@ -8,21 +8,21 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use dfo_model::{ActionPlan, Value};
-use dfo_planner::{Hold, Notice, Planner};
+use dfo_planner::{Hold, Notice};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Compound};
 
-use super::report::{Report, Tally};
+use super::{Done, Remark, Report};
 use crate::exit::Failure;
 
 const FORMAT_VERSION: u32 = 1;
 /// 9999-12-31T23:59:59Z: no format holds more.
 const LAST_SECOND: u64 = 253_402_300_799;
-const LOGGER: &str = "dfo.replay";
 
 /// Writes JSON lines.
 pub(crate) struct Json {
+    logger: &'static str,
     /// The one time to write, where the environment asks for output that can be reproduced.
     fixed_time: Option<SystemTime>,
 }
@@ -45,7 +45,7 @@ type Line<'a, 'b> = Compound<'a, &'b mut Vec<u8>, CompactFormatter>;
 
 impl Json {
     /// With the time that the environment asks for, if it does.
-    pub(crate) fn new() -> Result<Self, Failure> {
+    pub(crate) fn new(logger: &'static str) -> Result<Self, Failure> {
         const NAME: &str = "SOURCE_DATE_EPOCH";
         let fixed_time = match std::env::var_os(NAME) {
             None => None,
@@ -59,7 +59,7 @@ impl Json {
                 Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
             }
         };
-        Ok(Json { fixed_time })
+        Ok(Json { logger, fixed_time })
     }
 
     /// Writes an event: what every event has, then its own fields.
@@ -78,7 +78,7 @@ impl Json {
         line.serialize_entry("event", name)?;
         line.serialize_entry("level", level)?;
         line.serialize_entry("timestamp", &timestamp)?;
-        line.serialize_entry("logger", LOGGER)?;
+        line.serialize_entry("logger", self.logger)?;
         line.serialize_entry("format_version", &FORMAT_VERSION)?;
         fields(&mut line)?;
         SerializeMap::end(line)?;
@@ -128,8 +128,16 @@ impl Report for Json {
         })
     }
 
-    fn done(&mut self, tally: &Tally, planner: &Planner, out: &mut dyn Write) -> io::Result<()> {
-        let of_nodes = planner.node_values();
+    fn remark(&mut self, remark: &Remark<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.event(remark.event, remark.level.name(), out, |line| {
+            line.serialize_entry("message", remark.text)?;
+            let mut fields = remark.fields.iter();
+            fields.try_for_each(|(name, value)| line.serialize_entry(name, value))
+        })
+    }
+
+    fn done(&mut self, done: &Done<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let of_nodes = done.planner.node_values();
         let mut node_state: InOrder<'_, InOrder<'_, &Value>> = InOrder(Vec::new());
         for own in &of_nodes {
             let node = own.node.unwrap_or_default();
@@ -140,16 +148,30 @@ impl Report for Json {
                     .push((own.knob, InOrder(vec![(node, own.value)]))),
             }
         }
-        let knob_state = InOrder(planner.job_values().map(|v| (v.knob, v.value)).collect());
-        self.event("optimizer.file.done", "info", out, |line| {
-            line.serialize_entry("findings", &tally.findings)?;
-            line.serialize_entry("plan_count", &tally.plans)?;
+        let job_values = done.planner.job_values();
+        let knob_state = InOrder(job_values.map(|v| (v.knob, v.value)).collect());
+        self.event(done.event, "info", out, |line| {
+            // The original has another name for it where findings stream in.
+            match done.counts {
+                None => line.serialize_entry("findings", &done.findings)?,
+                Some(counts) => {
+                    line.serialize_entry("event_count", &counts.records_of_findings())?;
+                }
+            }
+            line.serialize_entry("plan_count", &done.tally.plans)?;
+            if done.counts.is_some() {
+                line.serialize_entry("error_count", &done.bad_records)?;
+            }
             line.serialize_entry("knob_state", &knob_state)?;
             line.serialize_entry("node_state", &node_state)?;
-            line.serialize_entry("holds", &InOrder(tally.holds().collect()))?;
-            line.serialize_entry("notices", &tally.notices)?;
-            line.serialize_entry("open_plans", &tally.unanswered)?;
-            line.serialize_entry("bad_records", &tally.bad_records)
+            line.serialize_entry("holds", &InOrder(done.tally.holds().collect()))?;
+            line.serialize_entry("notices", &done.tally.notices)?;
+            line.serialize_entry("open_plans", &done.unanswered())?;
+            line.serialize_entry("bad_records", &done.bad_records)?;
+            match done.counts {
+                None => Ok(()),
+                Some(counts) => line.serialize_entry("counts", counts),
+            }
         })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use dfo_model::ActionPlan;
 use dfo_planner::{Hold, Notice, Planner};
 
-use super::report::{Report, Tally};
+use super::{Done, Remark, Report};
 use crate::output::{Styles, count, plain};
 
 pub(crate) struct Text {
@@ -69,28 +69,39 @@ impl Report for Text {
         )
     }
 
-    fn done(&mut self, tally: &Tally, planner: &Planner, out: &mut dyn Write) -> io::Result<()> {
+    fn remark(&mut self, remark: &Remark<'_>, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "dfo: {}", plain(remark.text))
+    }
+
+    fn done(&mut self, done: &Done<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let tally = done.tally;
         if tally.plans > 0 {
             writeln!(out)?;
         }
         writeln!(
             out,
             "{}, {}, {}",
-            count(tally.findings, "finding"),
+            count(done.findings, "finding"),
             count(tally.plans, "plan"),
             count(tally.all_holds(), "hold"),
         )?;
         write_counts("held by", tally.holds(), out)?;
         write_counts("notices", tally.notices.iter().map(|(n, c)| (*n, *c)), out)?;
-        if tally.unanswered > 0 {
-            let plans = count(tally.unanswered, "plan");
+        if done.unanswered() > 0 {
+            let plans = count(done.unanswered(), "plan");
             writeln!(out, "{:<10}{plans} still awaiting acknowledgement", "open")?;
         }
-        if tally.bad_records > 0 {
-            let records = count(tally.bad_records, "record");
+        if done.bad_records > 0 {
+            let records = count(done.bad_records, "record");
             writeln!(out, "{:<10}{records} skipped", "bad")?;
         }
-        self.values(planner, out)
+        if let Some(counts) = done.counts {
+            for (label, counted) in counts.groups() {
+                let counted = counted.into_iter().filter(|(_, n)| *n > 0);
+                write_counts(label, counted, out)?;
+            }
+        }
+        self.values(done.planner, out)
     }
 }
 

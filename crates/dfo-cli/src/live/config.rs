@@ -1,0 +1,81 @@
+//! The configuration file of `dfo serve`: TOML, everything that a flag can say.
+//!
+//! Keys are the names of the flags. Paths are relative to the file. A flag goes before the
+//! environment, and that before the file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dfo_planner::Settings;
+use serde::Deserialize;
+
+use crate::exit::Failure;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct Config {
+    /// The transport's name.
+    pub(crate) transport: Option<String>,
+    pub(crate) knobs: Vec<PathBuf>,
+    pub(crate) bootstrap: Vec<String>,
+    pub(crate) idle_timeout: Option<f64>,
+    pub(crate) senders: Option<usize>,
+    pub(crate) heartbeat: Option<f64>,
+    pub(crate) plan_queue: Option<usize>,
+    pub(crate) dead_letter: Option<PathBuf>,
+    pub(crate) dead_letter_limit: Option<u64>,
+    pub(crate) dry_run: Option<bool>,
+    pub(crate) acks: Option<String>,
+    pub(crate) settings: Option<String>,
+    pub(crate) explain: Option<bool>,
+    pub(crate) format: Option<String>,
+    /// Options of the transport: a text, a number, a bool, or a list of them.
+    options: BTreeMap<String, toml::Value>,
+    /// The planner's settings, ours where they are not named.
+    pub(crate) planner: Option<Settings>,
+}
+
+impl Config {
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Failure::CannotRead(format!("{shown}: cannot read: {error}; check the path"))
+        })?;
+        let wrong = |error| Failure::Usage(format!("{shown}: {error}"));
+        let mut config: Config = toml::from_str(&text).map_err(wrong)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let paths = config.knobs.iter_mut().chain(&mut config.dead_letter);
+        paths.for_each(|path| *path = folder.join(&*path));
+        for (name, value) in &config.options {
+            texts(value).ok_or_else(|| {
+                let expected = "a text, a number, a bool, or a list of them";
+                Failure::Usage(format!("{shown}: options.{name}: expected {expected}"))
+            })?;
+        }
+        Ok(config)
+    }
+
+    /// The options of the transport, as they would be given on the command line.
+    pub(crate) fn options(&self) -> Vec<(String, String)> {
+        let named = self.options.iter().flat_map(|(name, value)| {
+            let texts = texts(value).unwrap_or_default();
+            texts.into_iter().map(|text| (name.clone(), text))
+        });
+        named.collect()
+    }
+}
+
+fn texts(value: &toml::Value) -> Option<Vec<String>> {
+    let text = |value: &toml::Value| match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(on) => Some(on.to_string()),
+        toml::Value::Datetime(_) | toml::Value::Array(_) | toml::Value::Table(_) => None,
+    };
+    match value {
+        toml::Value::Array(values) => values.iter().map(text).collect(),
+        value => Some(vec![text(value)?]),
+    }
+}

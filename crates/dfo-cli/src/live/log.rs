@@ -1,0 +1,295 @@
+//! What a service does, told on standard error while it does it.
+//!
+//! A thread writes, so that a full pipe that no one reads never holds up the service: lines that do
+//! not fit are dropped, and counted.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use dfo_service::{Channel, Ended, Happening, Observer};
+use serde_json::json;
+
+use crate::input::Complaints;
+use crate::output::{ErrorStream, count};
+use crate::report::{self, Detail, Done, Level, Remark, Report};
+
+/// Lines that wait for the writer, at most.
+const LINES: usize = 8192;
+
+/// How long to wait in the end for the last lines to be written.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// The log of one service.
+pub(crate) struct Log {
+    lines: Lines,
+    report: Box<dyn Report>,
+    detail: Detail,
+    complaints: Complaints,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+struct Lines {
+    sender: SyncSender<Vec<u8>>,
+    dropped: std::sync::Arc<std::sync::atomic::AtomicU64>,
+}
+
+/// The end of the log, for the words after the service's.
+pub(crate) struct Epilogue {
+    lines: Lines,
+    written: Receiver<()>,
+}
+
+impl Log {
+    /// A log, and what is said after it.
+    pub(crate) fn new(
+        report: Box<dyn Report>,
+        detail: Detail,
+        stream: ErrorStream,
+    ) -> io::Result<(Self, Epilogue)> {
+        let (sender, lines) = sync_channel(LINES);
+        let (all_written, written) = sync_channel(1);
+        std::thread::Builder::new()
+            .name("dfo-log".to_owned())
+            .spawn(move || {
+                write_all(&lines, &stream);
+                // Where no one waits any more, no one wants to know.
+                let _ = all_written.send(());
+            })?;
+        let lines = Lines {
+            sender,
+            dropped: std::sync::Arc::default(),
+        };
+        let log = Log {
+            lines: lines.clone(),
+            report,
+            detail,
+            complaints: Complaints::default(),
+        };
+        Ok((log, Epilogue { lines, written }))
+    }
+
+    fn remark(&mut self, event: &'static str, level: Level, text: &str, fields: Fields<'_>) {
+        let remark = Remark {
+            event,
+            level,
+            text,
+            fields,
+        };
+        let report = &mut self.report;
+        self.lines.write(|out| report.remark(&remark, out));
+    }
+}
+
+type Fields<'a> = &'a [(&'static str, serde_json::Value)];
+
+fn write_all(lines: &Receiver<Vec<u8>>, stream: &ErrorStream) {
+    for line in lines {
+        // Where it cannot be written there is no one to tell.
+        let _ = stream.write_all(&line);
+    }
+}
+
+impl Lines {
+    fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        let mut text = Vec::new();
+        // Writing to memory does not fail.
+        if write(&mut text).is_ok()
+            && !text.is_empty()
+            && let Err(TrySendError::Full(_)) = self.sender.try_send(text)
+        {
+            self.dropped
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+impl Epilogue {
+    /// Tells how it ended, and waits a little until all is written.
+    pub(crate) fn tell(self, ended: &Ended, event: &'static str, report: &mut dyn Report) {
+        let done = Done {
+            event,
+            findings: ended.counts.findings,
+            tally: &ended.counts.decisions,
+            bad_records: ended.counts.bad_records(),
+            counts: Some(&ended.counts),
+            planner: &ended.planner,
+        };
+        let Epilogue { lines, written } = self;
+        let dropped = lines.dropped.load(std::sync::atomic::Ordering::Relaxed);
+        if dropped > 0 {
+            let text =
+                format!("{dropped} lines of this log were dropped: no one read it fast enough");
+            let remark = Remark {
+                event: "optimizer.log",
+                level: Level::Warning,
+                text: &text,
+                fields: &[("dropped", dropped.into())],
+            };
+            lines.write(|out| report.remark(&remark, out));
+        }
+        lines.write(|out| report.done(&done, out));
+        // The writer ends when the last sender is gone.
+        drop(lines);
+        let _ = written.recv_timeout(LAST_WORDS);
+    }
+}
+
+impl Observer for Log {
+    fn observe(&mut self, happening: &Happening<'_>) {
+        match happening {
+            Happening::Started { ends } => self.started(ends),
+            Happening::Decided { window, decisions } => {
+                let (report, detail) = (&mut *self.report, self.detail);
+                self.lines
+                    .write(|out| report::tell(report, decisions, *window, detail, out));
+            }
+            Happening::BadRecord { .. } | Happening::DeadLetterFailed { .. } => {
+                self.complain(happening);
+            }
+            Happening::Joined { .. } | Happening::Silent { .. } | Happening::Left { .. } => {
+                self.application(happening);
+            }
+            Happening::Unsent { plan_id, to, why } if self.detail == Detail::Everything => {
+                let text = format!("{plan_id} is not sent to {to}: {why}");
+                let why = why.to_string();
+                let fields = [
+                    ("plan_id", json!(plan_id)),
+                    ("to", json!(to)),
+                    ("why", json!(why)),
+                ];
+                self.remark("optimizer.unsent", Level::Info, &text, &fields);
+            }
+            Happening::Ended { from, ended, of } => {
+                let text = format!("end of findings from {from} ({ended} of {of})");
+                let fields = [
+                    ("from", json!(from)),
+                    ("ended", json!(ended)),
+                    ("of", json!(of)),
+                ];
+                self.remark("optimizer.ended", Level::Info, &text, &fields);
+            }
+            // After the first, each time it has failed as often again.
+            Happening::Retrying { end, error, times } if times.is_power_of_two() => {
+                let text = format!("{end}: {error}; trying again (failed {times} times)");
+                let fields = [
+                    ("end", json!(end)),
+                    ("error", json!(error.to_string())),
+                    ("times", json!(times)),
+                ];
+                self.remark("optimizer.retry", Level::Warning, &text, &fields);
+            }
+            Happening::Stopping { reason } => {
+                let level = match reason.is_orderly() {
+                    true => Level::Info,
+                    false => Level::Error,
+                };
+                let text = format!("stopping: {reason}");
+                let fields = [("reason", json!(reason.to_string()))];
+                self.remark("optimizer.stopping", level, &text, &fields);
+            }
+            Happening::Stopped { .. } => {
+                if let Some(rest) = self.complaints.rest() {
+                    self.remark("optimizer.bad_records", Level::Warning, &rest, &[]);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Log {
+    fn started(&mut self, ends: &[(Channel, String)]) {
+        for (channel, name) in ends {
+            let text = match channel {
+                Channel::Findings => format!("findings from {name}"),
+                Channel::Control => format!("registrations and acknowledgements at {name}"),
+                Channel::Plans => format!("plans to {name}"),
+            };
+            let fields = [("channel", json!(channel.name())), ("name", json!(name))];
+            self.remark("optimizer.open", Level::Info, &text, &fields);
+        }
+        self.remark("optimizer.started", Level::Info, "started", &[]);
+    }
+
+    /// What may come in any number is told as often as fits a screen.
+    fn complain(&mut self, happening: &Happening<'_>) {
+        match happening {
+            Happening::BadRecord {
+                channel,
+                from,
+                problem,
+                record,
+            } => {
+                let beginning = beginning(&record.payload);
+                let channel = channel.name();
+                let line =
+                    || format!("{channel} from {from}: {problem}; the record begins {beginning:?}");
+                let Some(text) = self.complaints.add(line) else {
+                    return;
+                };
+                let fields = [
+                    ("channel", json!(channel)),
+                    ("from", json!(from)),
+                    ("problem", json!(problem)),
+                    ("beginning", json!(beginning)),
+                ];
+                self.remark("optimizer.bad_record", Level::Warning, &text, &fields);
+            }
+            Happening::DeadLetterFailed { error } => {
+                let line = || format!("cannot write to the file of dead letters: {error}");
+                if let Some(text) = self.complaints.add(line) {
+                    let fields = [("error", json!(error.to_string()))];
+                    self.remark("optimizer.dead_letter", Level::Warning, &text, &fields);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Applications that come and go.
+    fn application(&mut self, happening: &Happening<'_>) {
+        let (event, level, instance, node, what) = match happening {
+            Happening::Joined {
+                instance,
+                node,
+                function,
+                knobs,
+            } => {
+                let what = format!("registers {} of {function}", count(*knobs as u64, "knob"));
+                ("optimizer.joined", Level::Info, instance, node, what)
+            }
+            Happening::Silent { instance, node } => {
+                let what = "is silent: plans for knobs that no one else has are held".to_owned();
+                ("optimizer.silent", Level::Warning, instance, node, what)
+            }
+            Happening::Left { instance, node } => {
+                let what = "has left".to_owned();
+                ("optimizer.left", Level::Info, instance, node, what)
+            }
+            _ => return,
+        };
+        let text = format!("{} {what}", program(instance, node));
+        let fields = [("instance", json!(instance)), ("node", json!(node))];
+        self.remark(event, level, &text, &fields);
+    }
+}
+
+fn program(instance: &str, node: &str) -> String {
+    let instance = match instance {
+        "" => "a program",
+        instance => instance,
+    };
+    match node {
+        "" => instance.to_owned(),
+        node => format!("{instance} on {node}"),
+    }
+}
+
+/// As much of a payload as is worth a look.
+fn beginning(payload: &[u8]) -> String {
+    const SHOWN: usize = 80;
+    let text = String::from_utf8_lossy(payload.get(..SHOWN).unwrap_or(payload));
+    text.into_owned()
+}

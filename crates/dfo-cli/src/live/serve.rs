@@ -1,0 +1,265 @@
+//! `dfo serve`: the service over a transport, until it is asked to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, ValueEnum};
+use dfo_planner::{PlanIds, Planner};
+use dfo_service::{AckMode, Ended, Service};
+use dfo_transport::{OptimizerEnds, Options, Role, Transport};
+
+use super::config::Config;
+use super::log::Log;
+use super::{Chosen, FreeOptions, Known};
+use crate::args::{Format, KnobSources, Whose, ack_mode};
+use crate::exit::{Exit, Failure};
+use crate::knobs::{self, variable};
+use crate::output::Console;
+use crate::report::{self, Detail};
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// A configuration file (TOML): all of this, by the names of the flags, and the transport's
+    /// options in `[options]`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    knobs: KnobSources,
+    /// Stop after so many seconds without findings; 0 is never. [default: 0]
+    #[arg(long, value_name = "SECONDS", env = "DFOPTIMIZER_IDLE_TIMEOUT_SEC", value_parser = seconds)]
+    idle_timeout: Option<f64>,
+    /// So many ends of stream end a source of findings. [default: as many as it had senders at one
+    /// time]
+    #[arg(long, value_name = "N")]
+    senders: Option<usize>,
+    /// How often applications repeat their registration; who misses three is silent. [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    heartbeat: Option<f64>,
+    /// So many plans wait for each consumer, at most; the oldest go first. [default: 10000]
+    #[arg(long, value_name = "N")]
+    plan_queue: Option<usize>,
+    /// Keep records that cannot be used in this file, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    dead_letter: Option<PathBuf>,
+    /// That file does not grow beyond so many bytes. [default: 104857600]
+    #[arg(long, value_name = "BYTES")]
+    dead_letter_limit: Option<u64>,
+    /// Send no plans; acknowledge them in the applications' place.
+    #[arg(long)]
+    dry_run: bool,
+    /// In a dry run, when plans are acknowledged: `immediate`, `never`, or `delay=N` windows later.
+    /// [default: immediate]
+    #[arg(long, value_name = "MODE", value_parser = ack_mode)]
+    acks: Option<AckMode>,
+    /// How to decide where there is more than one good way. [default: ours]
+    #[arg(long, value_name = "WHOSE")]
+    settings: Option<Whose>,
+    /// Tell each decision not to act, too; `DFOPTIMIZER_DEBUG=1` does the same.
+    #[arg(long)]
+    explain: bool,
+    /// How to tell, on standard error: for eyes, or one JSON object a line. [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
+    #[command(flatten)]
+    free: FreeOptions,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: Option<f64> = text.trim().parse().ok();
+    let seconds = seconds.filter(|s| Duration::try_from_secs_f64(*s).is_ok());
+    seconds.ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
+}
+
+/// All choices, from flags, environment and file.
+struct Plan<'a> {
+    transport: &'a dyn Transport,
+    options: Options,
+    knobs: KnobSources,
+    service: dfo_service::Settings,
+    planner: dfo_planner::Settings,
+    dry_run: Option<AckMode>,
+    format: Format,
+    detail: Detail,
+}
+
+/// `dfo serve`.
+pub(crate) fn run(
+    matches: &ArgMatches,
+    known: &Known,
+    console: &mut Console,
+) -> Result<Exit, Failure> {
+    let plan = plan(matches, known)?;
+    let mut planner = Planner::new(plan.planner, PlanIds::from_seed(seed())).on_node(own_node());
+    knobs::register(&plan.knobs, &known.packs, &mut planner, console)?;
+    let reporter = |planner| report::report(plan.format, "dfo.serve", planner, console.styles);
+    let mut last_report = reporter(&planner)?;
+    let cannot = |error| Failure::CannotRead(format!("cannot start: {error}"));
+    let (log, epilogue) =
+        Log::new(reporter(&planner)?, plan.detail, console.error_stream()).map_err(cannot)?;
+
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(async {
+        let stop = super::asked_to_stop()?;
+        let ends = plan.transport.optimizer(&plan.options).await;
+        let ends = ends.map_err(|error| super::cannot_open(&error))?;
+        let service = service(planner, ends, plan.service, plan.dry_run).observer(log);
+        let ended = service.run(stop).await;
+        ended.map_err(|error| Failure::CannotRead(error.to_string()))
+    })?;
+    // What a transport leaves behind must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    let done_event = done_event(plan.transport.name());
+    epilogue.tell(&ended, done_event, &mut *last_report);
+    Ok(exit(&ended))
+}
+
+fn service(
+    planner: Planner,
+    ends: OptimizerEnds,
+    settings: dfo_service::Settings,
+    dry_run: Option<AckMode>,
+) -> Service {
+    let service = Service::new(planner, ends).settings(settings);
+    match dry_run {
+        Some(acks) => service.dry_run(acks),
+        None => service,
+    }
+}
+
+/// Puts together what the flags, the environment and the file say.
+fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure> {
+    let (args, transport, mut given) =
+        match super::chosen::<ServeArgs>(matches, Role::Optimizer, known)? {
+            Some(Chosen {
+                args,
+                transport,
+                given,
+            }) => (args, Some(transport), given),
+            None => (super::parsed::<ServeArgs>(matches)?, None, Vec::new()),
+        };
+    let mut file = match &args.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    let transport = match transport {
+        Some(transport) => transport,
+        None => named_transport(&file, known)?,
+    };
+    given.extend(args.free.options.iter().cloned());
+    let options = super::options(transport, Role::Optimizer, given, file.options())?;
+
+    let mut service = dfo_service::Settings::default();
+    let idle = args.idle_timeout.or(file.idle_timeout);
+    service.idle_timeout = positive("idle-timeout", idle)?;
+    service.senders = args.senders.or(file.senders);
+    if let Some(heartbeat) = positive("heartbeat", args.heartbeat.or(file.heartbeat))? {
+        service.heartbeat = heartbeat;
+    }
+    if let Some(plans) = args.plan_queue.or(file.plan_queue) {
+        service.plan_queue = plans;
+    }
+    service.dead_letters = args.dead_letter.or(file.dead_letter.take());
+    if let Some(limit) = args.dead_letter_limit.or(file.dead_letter_limit) {
+        service.dead_letter_limit = limit;
+    }
+
+    let acks = match (args.acks, &file.acks) {
+        (Some(acks), _) => Some(acks),
+        (None, Some(text)) => Some(ack_mode(text).map_err(|e| wrong("acks", &e))?),
+        (None, None) => None,
+    };
+    let is_dry = args.dry_run || file.dry_run == Some(true);
+    if acks.is_some() && !is_dry {
+        let what = "--acks says when plans of a dry run are acknowledged; add --dry-run";
+        return Err(Failure::Usage(what.to_owned()));
+    }
+    let whose = or_in_file(args.settings, file.settings.as_deref(), "settings")?;
+    let planner = match (whose, file.planner.take()) {
+        (Some(whose), None) => whose.settings(),
+        (None, Some(settings)) => settings,
+        (None, None) => dfo_planner::Settings::default(),
+        (Some(_), Some(_)) => {
+            let what = "settings are given as a whole (--settings) and one by one ([planner]); \
+                        leave one of them";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+    };
+    let format = or_in_file(args.format, file.format.as_deref(), "format")?;
+    let debug = variable("DFOPTIMIZER_DEBUG").as_deref() == Some("1");
+    Ok(Plan {
+        transport,
+        options,
+        knobs: KnobSources {
+            files: [file.knobs, args.knobs.files].concat(),
+            bootstrap: [file.bootstrap, args.knobs.bootstrap].concat(),
+        },
+        service,
+        planner,
+        dry_run: is_dry.then(|| acks.unwrap_or(AckMode::Immediate)),
+        format: format.unwrap_or(Format::Text),
+        detail: Detail::of(args.explain || debug || file.explain == Some(true)),
+    })
+}
+
+/// The transport that the environment or the file names.
+fn named_transport<'a>(file: &Config, known: &'a Known) -> Result<&'a dyn Transport, Failure> {
+    let named = variable("DFOPTIMIZER_TRANSPORT").filter(|name| !name.is_empty());
+    let Some(name) = named.or_else(|| file.transport.clone()) else {
+        let what = "which transport? name it (dfo serve TRANSPORT), in the file (transport = …), or \
+                    in DFOPTIMIZER_TRANSPORT";
+        return Err(Failure::Usage(what.to_owned()));
+    };
+    super::find(&name, known)
+}
+
+fn or_in_file<T: ValueEnum>(
+    given: Option<T>,
+    in_file: Option<&str>,
+    name: &str,
+) -> Result<Option<T>, Failure> {
+    match (given, in_file) {
+        (None, Some(text)) => T::from_str(text, false)
+            .map(Some)
+            .map_err(|error| wrong(name, &error)),
+        (given, _) => Ok(given),
+    }
+}
+
+/// Seconds as a duration; 0 is none.
+fn positive(name: &str, seconds: Option<f64>) -> Result<Option<Duration>, Failure> {
+    let duration = seconds.map(Duration::try_from_secs_f64).transpose();
+    let duration = duration.map_err(|error| wrong(name, &error.to_string()))?;
+    Ok(duration.filter(|d| !d.is_zero()))
+}
+
+fn wrong(name: &str, what: &str) -> Failure {
+    Failure::Usage(format!("{name}: {what}"))
+}
+
+/// The original has an event name of its own for ZeroMQ, and one for all streams of Mofka.
+fn done_event(transport: &str) -> &'static str {
+    match transport {
+        "zmq" => "optimizer.zmq.done",
+        _ => "optimizer.stream.done",
+    }
+}
+
+fn exit(ended: &Ended) -> Exit {
+    match ended.reason.is_orderly() {
+        true => Exit::Done,
+        false => Exit::CannotRead,
+    }
+}
+
+/// Plan ids must differ from those of every other run: the random keys of the standard library are
+/// of the system's random numbers.
+fn seed() -> u128 {
+    use std::hash::{BuildHasher, RandomState};
+    let half = |salt: u8| u128::from(RandomState::new().hash_one((salt, std::process::id())));
+    half(0) << 64 | half(1)
+}
+
+/// The node that this runs on, as `hostname` says.
+fn own_node() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
