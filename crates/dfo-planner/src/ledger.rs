@@ -8,7 +8,7 @@ mod closed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use dfo_model::{KnobType, Value};
+use dfo_model::{KnobType, Value, node_names_match};
 use foldhash::fast::FixedState;
 
 use closed::ClosedPlans;
@@ -188,17 +188,38 @@ impl Ledger {
         self.job_accounts[knob.index()].set_value(Some(value));
     }
 
+    /// What an application on a node speaks of: the node's own value, where it has one.
+    pub(crate) fn scope_of_speaker(&self, knob: KnobId, node: &str) -> Scope {
+        let short = node.split_once('.').map_or(node, |(short, _)| short);
+        let named = [node, short].into_iter().filter(|name| !name.is_empty());
+        let mut known = named.filter_map(|name| self.nodes.get(name));
+        let own = known.find(|id| self.node_value(knob, *id).is_some());
+        // The finding may have named it in full, and the application in short.
+        let own = own.or_else(|| {
+            let is_it = |id: &NodeId| node_names_match(self.nodes.name(*id), node);
+            let is_short = !node.is_empty() && short == node;
+            let with_value = is_short.then(|| self.nodes_with_value(knob));
+            with_value.into_iter().flatten().find(is_it)
+        });
+        own.map_or(Scope::Job, Scope::Node)
+    }
+
     /// The application says what is in force. A plan that comes to nothing does not undo that.
-    pub(crate) fn set_live_value(&mut self, knob: KnobId, value: Value) {
+    pub(crate) fn set_live_value(&mut self, knob: KnobId, speaker: Scope, value: Value) {
         for id in self.knob_nodes[knob.index()].open_plans.values() {
             let before = self.open.get_mut(id).map(|plan| plan.before.iter_mut());
             for (scope, earlier) in before.into_iter().flatten() {
-                if *scope == Scope::Job {
+                if *scope == speaker {
                     *earlier = Some(value.clone());
                 }
             }
         }
-        self.set_job_value(knob, value);
+        match speaker {
+            Scope::Job => self.set_job_value(knob, value),
+            Scope::Node(node) => {
+                self.nodes.account_mut(node, knob).set_value(Some(value));
+            }
+        }
     }
 
     /// The nodes that have a value of their own.

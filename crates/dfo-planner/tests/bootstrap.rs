@@ -122,3 +122,26 @@ fn the_sentences_about_a_bootstrap() {
     let mut s = bootstrapped();
     insta::assert_snapshot!(s.find(&t(0)).plan().rationale, @"pressure: persistent (severity=1.000, persistence=5, trend=worsening, scope=app:window) -> t; old value assumed");
 }
+
+#[test]
+fn an_application_on_a_node_with_a_value_of_its_own_speaks_of_that_value() {
+    for (found, speaks) in [("n1", "n1"), ("n1.site", "n1"), ("n1", "n1.site")] {
+        let mut s = Scene::ours().knob(k());
+        s.act(&finding(&["t"]).on(found));
+        assert_eq!(s.value_on(found, "k"), 3);
+        s.register_on(speaks, [k().live(5)]);
+        assert_eq!((s.value_on(found, "k"), s.value("k")), (5.into(), 2.into()));
+        // Another node has none of its own: it speaks for the job.
+        s.register_on("n2", [k().live(4)]);
+        assert_eq!((s.value_on(found, "k"), s.value("k")), (5.into(), 4.into()));
+    }
+}
+
+#[test]
+fn a_rejected_plan_of_a_node_gives_back_what_the_application_said_meanwhile() {
+    let mut s = Scene::ours().knob(k());
+    let plan = s.find(&finding(&["t"]).on("n1")).plan().plan_id.clone();
+    s.register_on("n1", [k().live(7)]);
+    s.ack(&rejected(&plan));
+    assert_eq!((s.value_on("n1", "k"), s.value("k")), (7.into(), 2.into()));
+}

@@ -58,6 +58,8 @@ pub struct Counts {
     pub bad_findings: u64,
     /// Ends of stream that senders of findings sent.
     pub ends: u64,
+    /// Records that were received, and that there was no time to look at when the service ended.
+    pub undecided: u64,
     /// Registrations that said something new.
     pub registrations: u64,
     /// Registrations that said what was known.
@@ -72,6 +74,8 @@ pub struct Counts {
     pub silent: u64,
     /// Applications that said that they leave.
     pub left: u64,
+    /// Farewells of applications that were not known: gone before, or never there.
+    pub unknown_farewells: u64,
     /// Applications of which there was no room to remember: they are never missed.
     pub not_tracked: u64,
     /// Plans, holds and notices.

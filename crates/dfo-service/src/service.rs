@@ -1,5 +1,6 @@
 //! The loop: from the start of the tasks to the end of the last one.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,6 +184,7 @@ impl Service {
             news: mpsc::channel(BATCHES_WAITING),
             intakes: JoinSet::new(),
             deliveries: JoinSet::new(),
+            delivering: BTreeSet::new(),
             stop: watch::Sender::new(false),
             deadline: watch::Sender::new(None),
             settings,
@@ -213,6 +215,8 @@ struct Running {
     news: (mpsc::Sender<Arrival>, mpsc::Receiver<Arrival>),
     intakes: JoinSet<()>,
     deliveries: JoinSet<Delivered>,
+    /// The sinks whose tasks have not ended.
+    delivering: BTreeSet<usize>,
     /// Tells the intakes to stop.
     stop: watch::Sender<bool>,
     /// Tells the deliveries until when they have time.
@@ -290,6 +294,7 @@ impl Running {
             news: self.news.0.clone(),
             deadline: self.deadline.subscribe(),
         };
+        self.delivering.insert(delivery.to);
         self.engine.outboxes.push((name, outbox));
         self.deliveries.spawn(delivery.run());
     }
@@ -306,7 +311,9 @@ impl Running {
             let end = tokio::select! {
                 () = &mut stop => Some(Reason::Asked),
                 Some(arrival) = self.findings.receiver.recv() => {
-                    last_finding = Instant::now();
+                    if matches!(arrival.what, What::Records { .. }) {
+                        last_finding = Instant::now();
+                    }
                     self.take(Channel::Findings, arrival)
                 }
                 Some(arrival) = self.control.receiver.recv() => self.take(Channel::Control, arrival),
@@ -429,6 +436,7 @@ impl Running {
     fn take_delivered(&mut self, ended: Result<Delivered, JoinError>) -> Option<Reason> {
         match ended {
             Ok(delivered) => {
+                self.delivering.remove(&delivered.to);
                 self.engine.counts.undelivered += delivered.undelivered;
                 let error = delivered.failed?;
                 let end = self.name(Channel::Plans, delivered.to);
@@ -486,9 +494,13 @@ impl Running {
 
     fn finish(mut self, reason: Reason) -> Ended {
         // Those that did not end in time: their plans did not leave.
-        if !self.deliveries.is_empty() {
-            let waiting = self.engine.outboxes.iter().map(|(_, o)| o.len() as u64);
-            self.engine.counts.undelivered = waiting.sum();
+        for to in &self.delivering {
+            let waiting = self
+                .engine
+                .outboxes
+                .get(*to)
+                .map(|(_, outbox)| outbox.len());
+            self.engine.counts.undelivered += waiting.unwrap_or(0) as u64;
         }
         let taps = self.findings.sources.iter().chain(&self.control.sources);
         let counts = &mut self.engine.counts;

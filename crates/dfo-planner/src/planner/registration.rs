@@ -3,6 +3,7 @@
 use dfo_model::{Knob, Registration, Value};
 
 use crate::decision::Decisions;
+use crate::ledger::Scope;
 use crate::notice::Notice;
 use crate::planner::Planner;
 use crate::presence::Heard;
@@ -10,8 +11,11 @@ use crate::registry::{Entry, KnobId, Registry};
 
 /// Who says which knobs there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speaker {
-    Application,
+enum Speaker<'a> {
+    Application {
+        /// Where it runs; empty if it does not say.
+        node: &'a str,
+    },
     /// A pack or a file, before any application has.
     Bootstrap,
 }
@@ -20,8 +24,10 @@ impl Planner {
     pub(super) fn register(&mut self, registration: &Registration, decisions: &mut Decisions) {
         for (parameter, knob) in &registration.knobs {
             let live = registration.current_value(parameter);
-            let taken = self.take_knob(knob, live, Speaker::Application, decisions);
-            let Some(id) = taken else {
+            let speaker = Speaker::Application {
+                node: &registration.node,
+            };
+            let Some(id) = self.take_knob(knob, live, speaker, decisions) else {
                 continue;
             };
             self.presence.confirm(id);
@@ -57,7 +63,7 @@ impl Planner {
         &mut self,
         knob: &Knob,
         live: Option<&Value>,
-        speaker: Speaker,
+        speaker: Speaker<'_>,
         decisions: &mut Decisions,
     ) -> Option<KnobId> {
         // Applications repeat themselves; only what is new is worth a word.
@@ -66,14 +72,14 @@ impl Planner {
         let id = known.or_else(|| self.define(knob, decisions))?;
         let before = self.ledger.job_value(id).clone();
         if let Some(live) = live {
-            self.take_live_value(id, live, decisions);
+            self.take_live_value(id, live, speaker, decisions);
         }
         let value = self.ledger.job_value(id).clone();
         let entry = self.registry.entry(id);
         if known.is_none() || !value.same_as(&before) {
             decisions.notice_if_odd(entry, &value);
         }
-        let is_confirmed = speaker == Speaker::Application && self.presence.is_assumed(id);
+        let is_confirmed = speaker != Speaker::Bootstrap && self.presence.is_assumed(id);
         if known.is_none() || is_confirmed {
             let knob = entry.name.clone();
             decisions.notice(Notice::KnobRegistered { knob, value });
@@ -101,7 +107,16 @@ impl Planner {
     }
 
     /// What the application says is in force, if it is of the knob's type; else the default counts.
-    fn take_live_value(&mut self, knob: KnobId, live: &Value, decisions: &mut Decisions) {
+    ///
+    /// Applications repeat their registrations with the values of their node. Where a plan gave that
+    /// node a value of its own, that is what they speak of: the other nodes do not have it.
+    fn take_live_value(
+        &mut self,
+        knob: KnobId,
+        live: &Value,
+        speaker: Speaker<'_>,
+        decisions: &mut Decisions,
+    ) {
         let entry = self.registry.entry(knob);
         let value = entry.domain.kind().fit(live).unwrap_or_else(|| {
             let in_force = default_of(entry);
@@ -113,7 +128,11 @@ impl Planner {
             });
             in_force
         });
-        self.ledger.set_live_value(knob, value);
+        let scope = match speaker {
+            Speaker::Application { node } => self.ledger.scope_of_speaker(knob, node),
+            Speaker::Bootstrap => Scope::Job,
+        };
+        self.ledger.set_live_value(knob, scope, value);
     }
 }
 
