@@ -1,0 +1,197 @@
+//! One application's connection to the optimizer.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dfo_model::ActionPlan;
+
+use crate::action::Actions;
+use crate::boundary::Boundary;
+use crate::builder::Builder;
+use crate::desk::{Audience, Desk, Fate, Limits};
+use crate::function::Function;
+use crate::knobs::{KnobsRefused, LiveKnob};
+use crate::link::thread::Running;
+use crate::shared::Shared;
+use crate::speaker::{Speaker, WindowIndex};
+use crate::status::{Link, Status};
+
+/// One application's connection to the optimizer: registers its knobs, receives plans in the
+/// background, hands them over at a boundary, and sends the answers.
+///
+/// All methods take `&self`, return at once unless they say otherwise, and may be called from any
+/// thread. Dropping it stops it.
+pub struct Context {
+    shared: Arc<Shared>,
+    /// None without a transport, and once it is stopped.
+    running: Mutex<Option<Running>>,
+}
+
+impl Context {
+    /// A context of an application. The namespace is the prefix of its knobs' ids; `app` if empty.
+    pub fn builder(namespace: impl Into<String>) -> Builder {
+        Builder::new(namespace.into())
+    }
+
+    /// A context without an optimizer: knobs keep their values, and no plans come but those of
+    /// [`stage`](Context::stage).
+    pub fn disabled() -> Self {
+        let speaker = Speaker::new("", "localhost");
+        Self::new(Shared::new(speaker, Limits::default(), Fate::Unheard), None)
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>, running: Option<Running>) -> Self {
+        Context {
+            shared,
+            running: Mutex::new(running),
+        }
+    }
+
+    /// Registers knobs of a function, with the values that they have now. The optimizer is told at
+    /// once, again after each reconnection, and again at each heartbeat with the values then in
+    /// force.
+    ///
+    /// A function may be registered more than once: a knob that is there already is defined anew, and
+    /// has the value given now; the others stay.
+    ///
+    /// # Errors
+    /// A definition or a value makes no sense. None of the knobs is registered then; each that is
+    /// wrong is named.
+    pub fn register(
+        &self,
+        function: &str,
+        knobs: impl IntoIterator<Item = LiveKnob>,
+    ) -> Result<Function, KnobsRefused> {
+        let namespace = &self.shared.names.namespace;
+        let shared = match self.shared.is_forked() {
+            false => Arc::clone(&self.shared),
+            // In a forked child the values live on, for this function alone.
+            true => {
+                let speaker = Speaker::new(namespace, &self.shared.names.node);
+                Shared::new(speaker, Limits::default(), Fate::Unheard)
+            }
+        };
+        let registered = shared.at_desk(|desk| {
+            let (index, outdated) = desk.functions.register(function, knobs, namespace)?;
+            for (staged, why) in outdated {
+                desk.refuse(&staged.plan, format!("new_value: {why}, as registered now"));
+            }
+            Ok((index, desk.functions.pending(index)))
+        });
+        match registered {
+            Some(Ok((index, pending))) => Ok(Function::new(shared, index, function, pending)),
+            Some(Err(refused)) => Err(refused),
+            // It was made in this process: see above.
+            None => Err(KnobsRefused {
+                refused: Vec::new(),
+            }),
+        }
+    }
+
+    /// A function that is registered.
+    pub fn function(&self, name: &str) -> Option<Function> {
+        let desk = self.shared.desk()?;
+        let index = desk.functions.index_of(name)?;
+        let pending = desk.functions.pending(index);
+        let shared = Arc::clone(&self.shared);
+        Some(Function::new(shared, index, name, pending))
+    }
+
+    /// What to change in this function at this boundary, as [`Function::at`], by name. Costs as
+    /// little while nothing waits for any function.
+    pub fn at(&self, function: &str, boundary: Boundary) -> Actions {
+        if self.shared.pending.is_empty(boundary) {
+            return Actions::none();
+        }
+        let function = self.function(function);
+        function.map_or_else(Actions::none, |function| function.at(boundary))
+    }
+
+    /// Takes a plan in as if the optimizer had sent it to this application alone.
+    pub fn stage(&self, plan: ActionPlan) {
+        self.shared.receive(plan, Audience::OnlyUs);
+    }
+
+    /// Tells the window that the application is in, counted as the findings count it. The answers
+    /// carry it. A negative one: not known, as it is at first.
+    pub fn set_window(&self, window: i64) {
+        self.shared.names.window.set(window);
+    }
+
+    /// The window that it was told.
+    pub fn window(&self) -> Option<i64> {
+        self.shared.names.window.get()
+    }
+
+    pub(crate) fn window_index(&self) -> WindowIndex {
+        self.shared.names.window.clone()
+    }
+
+    /// The prefix of the knobs' ids.
+    pub fn namespace(&self) -> &str {
+        &self.shared.names.namespace
+    }
+
+    /// The name of this node.
+    pub fn node(&self) -> &str {
+        &self.shared.names.node
+    }
+
+    /// The name of this very context: no other start of a process, and no other context, has it.
+    pub fn instance(&self) -> &str {
+        &self.shared.names.instance
+    }
+
+    /// How it fares.
+    pub fn status(&self) -> Status {
+        match self.shared.desk() {
+            Some(desk) => desk.status(),
+            None => Status {
+                link: Link::Forked,
+                ..Status::default()
+            },
+        }
+    }
+
+    /// Rejects what was not applied, sends what waits, tells the optimizer that this instance leaves,
+    /// and ends the background thread. Waits for that, up to the deadline of
+    /// [`Builder::stop_deadline`] and a little more. After it, all is quiet; a new context can be
+    /// started.
+    pub fn stop(&self) {
+        if self.shared.is_forked() {
+            return;
+        }
+        let running = self.running.lock();
+        let running = running.unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.at_desk(Desk::stop);
+        if let Some(running) = running {
+            running.stop();
+        }
+        self.shared.at_desk(Desk::give_up_sending);
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        match self.shared.is_forked() {
+            false => self.stop(),
+            // The thread and its sockets are the parent's: leave them alone.
+            true => {
+                let running = self.running.get_mut();
+                let running = running.unwrap_or_else(PoisonError::into_inner);
+                std::mem::forget(running.take());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("namespace", &self.namespace())
+            .field("node", &self.node())
+            .field("instance", &self.instance())
+            .field("status", &self.status())
+            .finish()
+    }
+}
