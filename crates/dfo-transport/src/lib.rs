@@ -28,6 +28,8 @@
 //! # Ok::<(), dfo_transport::TransportError>(())
 //! ```
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod ends;
 mod error;
 mod file;
