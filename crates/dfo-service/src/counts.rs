@@ -62,6 +62,8 @@ pub struct Counts {
     pub undecided: u64,
     /// Registrations that said something new.
     pub registrations: u64,
+    /// Of these, registrations of which not everything could be used; what could be, counts.
+    pub registrations_in_part: u64,
     /// Registrations that said what was known.
     pub heartbeats: u64,
     /// Acknowledgements; what became of them is among the notices.
@@ -88,6 +90,8 @@ pub struct Counts {
     pub crowded_out: u64,
     /// Plans that had expired before a sink took them.
     pub withdrawn: u64,
+    /// Plans that are larger than a sink can carry.
+    pub oversized: u64,
     /// Plans that had not left when the service ended.
     pub undelivered: u64,
     /// Records that are too large, as far as the transport tells.
@@ -131,6 +135,8 @@ impl Counts {
                 vec![
                     ("findings", self.bad_findings),
                     ("control", self.bad_control),
+                    ("registrations in part", self.registrations_in_part),
+                    ("not decided on in time", self.undecided),
                     ("too large", self.too_large),
                     ("kept as dead letters", self.dead_letters),
                     ("not kept", self.dead_letters_dropped),
@@ -143,6 +149,7 @@ impl Counts {
                     ("superseded", self.superseded),
                     ("crowded out", self.crowded_out),
                     ("withdrawn", self.withdrawn),
+                    ("too large", self.oversized),
                     ("undelivered", self.undelivered),
                 ],
             ),
@@ -152,6 +159,7 @@ impl Counts {
                     ("alive", self.applications),
                     ("silent", self.silent),
                     ("left", self.left),
+                    ("farewells of strangers", self.unknown_farewells),
                     ("not tracked", self.not_tracked),
                 ],
             ),

@@ -3,9 +3,10 @@
 //! One JSON object a line: `time` (seconds since 1970), `channel`, `from`, `problem`, and both parts
 //! of the record, as text where they are UTF-8 (`metadata`, `payload`), else in base 64
 //! (`metadata_base64`, `payload_base64`). The file is appended to, and does not grow beyond a limit.
+//! Each is written at once: what is counted as kept is in the file.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -16,9 +17,11 @@ use serde::Serialize;
 
 /// The file.
 pub(crate) struct DeadLetters {
-    file: BufWriter<File>,
+    file: File,
     bytes: u64,
     limit: u64,
+    /// The last line could not be written, or not to its end.
+    is_torn: bool,
 }
 
 /// What became of a record.
@@ -51,8 +54,9 @@ impl DeadLetters {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self {
             bytes: file.metadata()?.len(),
-            file: BufWriter::new(file),
+            file,
             limit,
+            is_torn: false,
         })
     }
 
@@ -77,19 +81,23 @@ impl DeadLetters {
             payload,
             payload_base64,
         };
-        let mut line = serde_json::to_vec(&letter)?;
+        // A line that follows a torn one begins anew.
+        let mut line = if self.is_torn {
+            vec![b'\n']
+        } else {
+            Vec::new()
+        };
+        serde_json::to_writer(&mut line, &letter)?;
         line.push(b'\n');
         let bytes = self.bytes + line.len() as u64;
         if bytes > self.limit {
             return Ok(Kept::NoRoom);
         }
-        self.file.write_all(&line)?;
+        let written = self.file.write_all(&line);
+        self.is_torn = written.is_err();
+        written?;
         self.bytes = bytes;
         Ok(Kept::Yes)
-    }
-
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 
@@ -122,7 +130,6 @@ mod tests {
             letters.keep("findings", "tcp", "no JSON", &record).unwrap(),
             Kept::NoRoom
         );
-        letters.flush().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let first: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         assert_eq!(first["metadata"], "{\"a\":1}");

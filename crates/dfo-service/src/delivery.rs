@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dfo_transport::{ErrorKind, Sink, TransportError};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use crate::backoff::Backoff;
@@ -16,7 +17,7 @@ pub(crate) struct Delivery {
     pub(crate) to: usize,
     pub(crate) sink: Box<dyn Sink>,
     pub(crate) outbox: Arc<Outbox>,
-    pub(crate) news: mpsc::Sender<Arrival>,
+    pub(crate) news: mpsc::UnboundedSender<Arrival>,
     /// When everything has to have left, once that is known.
     pub(crate) deadline: watch::Receiver<Option<Instant>>,
 }
@@ -24,8 +25,9 @@ pub(crate) struct Delivery {
 /// How it went.
 pub(crate) struct Delivered {
     pub(crate) to: usize,
-    /// Plans that did not leave.
-    pub(crate) undelivered: u64,
+    /// Plans that the sink had taken, and that did not leave. What it did not take waits in the
+    /// outbox.
+    pub(crate) dropped: u64,
     /// Why the sink can take no more, if it cannot.
     pub(crate) failed: Option<TransportError>,
 }
@@ -33,14 +35,12 @@ pub(crate) struct Delivered {
 impl Delivery {
     pub(crate) async fn run(mut self) -> Delivered {
         let failed = self.deliver().await.err();
-        let waiting = self.outbox.len() as u64;
         let deadline = *self.deadline.borrow();
         let left = deadline.map_or(Duration::ZERO, |end| end - Instant::now());
         let closed = self.sink.close(left).await;
-        let dropped = closed.as_ref().map_or(0, |closed| closed.dropped);
         Delivered {
             to: self.to,
-            undelivered: waiting + dropped,
+            dropped: closed.as_ref().map_or(0, |closed| closed.dropped),
             failed: failed.or(closed.err()),
         }
     }
@@ -69,21 +69,31 @@ impl Delivery {
                     self.outbox.sent(ticket);
                     backoff = Backoff::default();
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // At once, but for the others' turn.
+                Err(error) if error.kind() == ErrorKind::Interrupted => yield_now().await,
                 Err(error) if error.is_retryable() => {
-                    let from = self.to;
                     let times = backoff.failed();
-                    let what = What::Retrying { error, times };
-                    // Fails only where the planner's task is gone.
-                    let _ = self.news.send(Arrival { from, what }).await;
+                    self.tell(What::Retrying { error, times });
                     tokio::select! {
                         () = passed(self.deadline.clone()) => return Ok(()),
                         () = backoff.wait() => {}
                     }
                 }
+                // The plan's fault, not the sink's.
+                Err(error) if error.kind() == ErrorKind::TooLarge => {
+                    if let Some(plan_id) = self.outbox.drop_plan(ticket) {
+                        self.tell(What::TooLarge { plan_id });
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn tell(&self, what: What) {
+        let from = self.to;
+        // Fails only where the planner's task is gone.
+        let _ = self.news.send(Arrival { from, what });
     }
 }
 

@@ -127,7 +127,8 @@ impl Engine {
         self.counts.registrations += 1;
         // What is right of it counts; what is not is told once, not with every heartbeat.
         if let Some(problem) = problem {
-            self.refuse(Channel::Control, from, &problem, record);
+            self.counts.registrations_in_part += 1;
+            self.lay_aside(Channel::Control, from, &problem, record);
         }
         self.observer.observe(&Happening::Joined {
             instance: &registration.instance,
@@ -152,6 +153,7 @@ impl Engine {
 
     fn take_farewell(&mut self, instance: &str) {
         let Some(gone) = self.roster.remove(instance) else {
+            self.counts.unknown_farewells += 1;
             return;
         };
         self.counts.left += 1;
@@ -162,7 +164,7 @@ impl Engine {
         self.silence(&gone);
     }
 
-    /// Looks at the clock: who was not heard for too long, and what should be on disk.
+    /// Looks at the clock: who was not heard for too long.
     pub(crate) fn look_around(&mut self, now: Instant) {
         for gone in self.roster.overdue(now) {
             self.counts.silent += 1;
@@ -172,7 +174,6 @@ impl Engine {
             });
             self.silence(&gone);
         }
-        self.flush();
     }
 
     fn silence(&mut self, gone: &Gone) {
@@ -212,42 +213,52 @@ impl Engine {
 
     fn send(&mut self, plan: &ActionPlan) {
         let record = record_of(plan);
-        for (to, outbox) in &self.outboxes {
-            let displaced = outbox.push(plan, record.clone());
-            let superseded = displaced.superseded.map(|id| (id, Unsent::Superseded));
-            let crowded_out = displaced.crowded_out.map(|id| (id, Unsent::CrowdedOut));
-            for (plan_id, why) in superseded.into_iter().chain(crowded_out) {
-                match why {
-                    Unsent::Superseded => self.counts.superseded += 1,
-                    Unsent::CrowdedOut | Unsent::Withdrawn => self.counts.crowded_out += 1,
-                }
-                let plan_id = &plan_id;
-                self.observer
-                    .observe(&Happening::Unsent { plan_id, to, why });
+        for at in 0..self.outboxes.len() {
+            let displaced = self.outboxes[at].1.push(plan, record.clone());
+            if let Some(plan_id) = displaced.superseded {
+                self.leave_unsent(at, &plan_id, Unsent::Superseded);
+            }
+            if let Some(plan_id) = displaced.crowded_out {
+                self.leave_unsent(at, &plan_id, Unsent::CrowdedOut);
             }
         }
     }
 
     /// An expired plan that no one took must not be taken later: its value is no longer meant.
     fn withdraw(&mut self, plan_id: &str, knob: &str, node: Option<&str>) {
-        for (to, outbox) in &self.outboxes {
-            if outbox.withdraw(plan_id, knob, node) {
-                self.counts.withdrawn += 1;
-                self.observer.observe(&Happening::Unsent {
-                    plan_id,
-                    to,
-                    why: Unsent::Withdrawn,
-                });
+        for at in 0..self.outboxes.len() {
+            if self.outboxes[at].1.withdraw(plan_id, knob, node) {
+                self.leave_unsent(at, plan_id, Unsent::Withdrawn);
             }
         }
     }
 
-    /// A record that cannot be used, or not in full: counted, told, and kept if there is where.
+    /// A plan that a sink, by its place in the list, will not get.
+    pub(crate) fn leave_unsent(&mut self, at: usize, plan_id: &str, why: Unsent) {
+        match why {
+            Unsent::Superseded => self.counts.superseded += 1,
+            Unsent::CrowdedOut => self.counts.crowded_out += 1,
+            Unsent::Withdrawn => self.counts.withdrawn += 1,
+            Unsent::TooLarge => self.counts.oversized += 1,
+        }
+        let Some((to, _)) = self.outboxes.get(at) else {
+            return;
+        };
+        let happening = Happening::Unsent { plan_id, to, why };
+        self.observer.observe(&happening);
+    }
+
+    /// A record that cannot be used.
     fn refuse(&mut self, channel: Channel, from: &str, problem: &str, record: &Record) {
         match channel {
             Channel::Findings => self.counts.bad_findings += 1,
             Channel::Control | Channel::Plans => self.counts.bad_control += 1,
         }
+        self.lay_aside(channel, from, problem, record);
+    }
+
+    /// Tells what is wrong with a record, and keeps it if there is where.
+    fn lay_aside(&mut self, channel: Channel, from: &str, problem: &str, record: &Record) {
         self.observer.observe(&Happening::BadRecord {
             channel,
             from,
@@ -265,14 +276,6 @@ impl Engine {
                 self.observer
                     .observe(&Happening::DeadLetterFailed { error: &error });
             }
-        }
-    }
-
-    /// Writes out what is buffered.
-    pub(crate) fn flush(&mut self) {
-        if let Some(Err(error)) = self.dead_letters.as_mut().map(DeadLetters::flush) {
-            self.observer
-                .observe(&Happening::DeadLetterFailed { error: &error });
         }
     }
 }

@@ -83,6 +83,13 @@ pub enum Happening<'a> {
         /// How many there are.
         of: usize,
     },
+    /// The stream of a source has ended: nothing more comes from it.
+    SourceOver {
+        /// What it was for.
+        channel: Channel,
+        /// The end's name.
+        from: &'a str,
+    },
     /// Something failed, and is tried again.
     Retrying {
         /// The end's name.
@@ -140,6 +147,8 @@ pub enum Unsent {
     CrowdedOut,
     /// It expired first.
     Withdrawn,
+    /// It is larger than the transport carries.
+    TooLarge,
 }
 
 impl fmt::Display for Unsent {
@@ -148,6 +157,7 @@ impl fmt::Display for Unsent {
             Unsent::Superseded => "a newer plan for the same knob and nodes took its place",
             Unsent::CrowdedOut => "too many plans wait for someone to take them",
             Unsent::Withdrawn => "it expired before anyone took it",
+            Unsent::TooLarge => "it is larger than the transport carries",
         })
     }
 }

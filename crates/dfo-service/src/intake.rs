@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use dfo_transport::{ErrorKind, Losses, Record, Source, TransportError};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use crate::backoff::Backoff;
 
@@ -28,6 +30,8 @@ pub(crate) enum What {
     Ended,
     /// Something failed, so often in turn, and is tried again.
     Retrying { error: TransportError, times: u32 },
+    /// A plan is larger than its sink can carry.
+    TooLarge { plan_id: String },
     /// The end failed for good.
     Failed(TransportError),
     /// It was closed; this is what was lost in all.
@@ -44,12 +48,20 @@ pub(crate) struct Intake {
     /// How many records of this source the planner's task is done with.
     pub(crate) done: watch::Receiver<u64>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// How many of its records the planner's task was given, and how many are committed.
+    pub(crate) handed: u64,
+    pub(crate) committed: u64,
+    /// How long after the stop it may still commit.
+    pub(crate) commit_within: Duration,
     pub(crate) close_within: Duration,
 }
 
 impl Intake {
     pub(crate) async fn run(mut self) {
         self.receive().await;
+        if self.source.capabilities().acknowledgement {
+            self.commit_the_rest().await;
+        }
         // Not closed in order is no harm: nothing more is expected of it.
         let losses = self.source.losses();
         let _ = self.source.close(self.close_within).await;
@@ -66,9 +78,11 @@ impl Intake {
             let received = tokio::select! {
                 biased;
                 () = asked(&mut self.stop) => return,
-                Ok(()) = self.done.changed(), if commits => {
-                    let done = *self.done.borrow_and_update();
-                    self.source.commit(done).await.map(|()| None)
+                Some(done) = more_than(&mut self.done, self.committed), if commits => {
+                    self.source.commit(done).await.map(|()| {
+                        self.committed = done;
+                        None
+                    })
                 }
                 received = self.source.receive(self.batch) => received.map(Some),
             };
@@ -80,13 +94,18 @@ impl Intake {
                 }
                 Ok(Some(records)) => {
                     backoff = Backoff::default();
+                    self.handed += records.len() as u64;
                     What::Records {
                         records,
                         losses: self.source.losses(),
                         senders: self.source.senders(),
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    // At once, but for the others' turn.
+                    yield_now().await;
+                    continue;
+                }
                 Err(error) if error.is_retryable() => {
                     let times = backoff.failed();
                     self.tell(What::Retrying { error, times }).await;
@@ -104,11 +123,51 @@ impl Intake {
         }
     }
 
+    /// Commits the last records as soon as they are decided on. Once the service stops there is not
+    /// much time left for it; what is not committed then will come again.
+    async fn commit_the_rest(&mut self) {
+        let mut stop = self.stop.clone();
+        let within = self.commit_within;
+        let time_is_up = async move {
+            asked(&mut stop).await;
+            sleep(within).await;
+        };
+        tokio::select! {
+            () = time_is_up => {}
+            () = self.until_all_is_committed() => {}
+        }
+    }
+
+    async fn until_all_is_committed(&mut self) {
+        let mut backoff = Backoff::default();
+        while self.committed < self.handed {
+            let Some(done) = more_than(&mut self.done, self.committed).await else {
+                return;
+            };
+            match self.source.commit(done).await {
+                Ok(()) => self.committed = done,
+                Err(error) if error.kind() == ErrorKind::Interrupted => yield_now().await,
+                Err(error) if error.is_retryable() => {
+                    let times = backoff.failed();
+                    self.tell(What::Retrying { error, times }).await;
+                    backoff.wait().await;
+                }
+                Err(error) => return self.tell(What::Failed(error)).await,
+            }
+        }
+    }
+
     async fn tell(&mut self, what: What) {
         let from = self.from;
         // Fails only where the planner's task is gone; then `stop` comes, or the runtime ends.
         let _ = self.arrivals.send(Arrival { from, what }).await;
     }
+}
+
+/// Waits until more than so many records are done with; how many are. `None`: no more will be.
+async fn more_than(done: &mut watch::Receiver<u64>, committed: u64) -> Option<u64> {
+    let done = done.wait_for(|done| *done > committed).await;
+    done.ok().map(|done| *done)
 }
 
 /// Waits until the service stops.

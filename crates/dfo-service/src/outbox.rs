@@ -138,6 +138,11 @@ impl Outbox {
         waiting.sent += 1;
     }
 
+    /// The sink cannot have it. Its id, if it was still here.
+    pub(crate) fn drop_plan(&self, ticket: Ticket) -> Option<String> {
+        self.lock().remove(ticket)
+    }
+
     /// How many plans the sink took.
     pub(crate) fn count_sent(&self) -> u64 {
         self.lock().sent

@@ -5,8 +5,9 @@
 //! rule: here is only the clock that the planner does not have. Programs that give no instance
 //! register once and are never missed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
+use std::ops::Bound;
 use std::time::Duration;
 
 use dfo_model::Registration;
@@ -28,8 +29,8 @@ pub(crate) struct Roster {
 struct Application {
     node: String,
     last_heard: Instant,
-    /// What it registered, by the function that owns the knobs.
-    functions: Map<String, Registered>,
+    /// What it registered, by namespace and function.
+    functions: Map<(String, String), Registered>,
 }
 
 struct Registered {
@@ -41,7 +42,7 @@ struct Registered {
 #[derive(Default)]
 struct Owners {
     /// Registrations of live applications, by node.
-    by_node: Map<String, usize>,
+    by_node: BTreeMap<String, usize>,
     /// Someone who cannot be missed has it.
     is_lasting: bool,
 }
@@ -124,7 +125,8 @@ impl Roster {
                 functions: Map::default(),
             });
         application.last_heard = now;
-        let before = application.functions.get(&said.function_name);
+        let function = (said.namespace.clone(), said.function_name.clone());
+        let before = application.functions.get(&function);
         if before.is_some_and(|registered| registered.digest == digest) {
             return Heard::Heartbeat;
         }
@@ -136,9 +138,7 @@ impl Roster {
         for knob in &registered.knobs {
             self.owners.entry(knob.clone()).or_default().join(&node);
         }
-        let before = application
-            .functions
-            .insert(said.function_name.clone(), registered);
+        let before = application.functions.insert(function, registered);
         for knob in before.iter().flat_map(|registered| &registered.knobs) {
             self.leave(knob, &node);
         }
@@ -168,7 +168,7 @@ impl Roster {
         let mut functions: Vec<_> = application.functions.into_iter().collect();
         functions.sort_by(|(a, _), (b, _)| a.cmp(b));
         let knobs = functions.into_iter().flat_map(|(_, r)| r.knobs);
-        let orphans = knobs.filter_map(|knob| self.leave(&knob, &application.node));
+        let orphans = knobs.flat_map(|knob| self.leave(&knob, &application.node));
         Some(Gone {
             instance: instance.to_owned(),
             orphans: orphans.collect(),
@@ -176,31 +176,58 @@ impl Roster {
         })
     }
 
-    /// One registration less has the knob.
-    fn leave(&mut self, knob: &str, node: &str) -> Option<Orphan> {
-        let owners = self.owners.get_mut(knob)?;
-        let left = owners.by_node.get_mut(node)?;
-        *left -= 1;
-        if *left > 0 {
-            return None;
-        }
-        owners.by_node.remove(node);
+    /// One registration less has the knob. Where it has no one any more: on the node, and then
+    /// perhaps anywhere. Both are said, for an application on another node may come back first.
+    fn leave(&mut self, knob: &str, node: &str) -> Vec<Orphan> {
+        let Some(owners) = self.owners.get_mut(knob) else {
+            return Vec::new();
+        };
+        owners.leave(node);
+        let is_on_node = node.is_empty() || owners.are_on(node);
+        let is_anywhere = !owners.by_node.is_empty();
         if owners.is_lasting {
-            return None;
+            return Vec::new();
         }
-        let knob = knob.to_owned();
-        if owners.by_node.is_empty() {
-            self.owners.remove(&knob);
-            return Some(Orphan { knob, node: None });
+        if !is_anywhere {
+            self.owners.remove(knob);
         }
-        let node = (!node.is_empty()).then(|| node.to_owned());
-        node.is_some().then_some(Orphan { knob, node })
+        let on_node = (!is_on_node).then(|| Some(node.to_owned()));
+        let anywhere = (!is_anywhere).then_some(None);
+        let orphan = |node| Orphan {
+            knob: knob.to_owned(),
+            node,
+        };
+        on_node.into_iter().chain(anywhere).map(orphan).collect()
     }
 }
 
 impl Owners {
     fn join(&mut self, node: &str) {
         *self.by_node.entry(node.to_owned()).or_default() += 1;
+    }
+
+    fn leave(&mut self, node: &str) {
+        if let Some(left) = self.by_node.get_mut(node) {
+            *left -= 1;
+            if *left == 0 {
+                self.by_node.remove(node);
+            }
+        }
+    }
+
+    /// Whether one of them is on a node, by its short or its long name: as
+    /// [`dfo_model::node_names_match`] compares them, without comparing each.
+    fn are_on(&self, node: &str) -> bool {
+        if self.by_node.contains_key(node) {
+            return true;
+        }
+        if let Some((short, _)) = node.split_once('.') {
+            return self.by_node.contains_key(short);
+        }
+        let beginning = format!("{node}.");
+        let from = (Bound::Included(beginning.as_str()), Bound::Unbounded);
+        let next = self.by_node.range::<str, _>(from).next();
+        next.is_some_and(|(long, _)| long.starts_with(&beginning))
     }
 }
 
@@ -266,7 +293,13 @@ mod tests {
         assert_eq!(s.after(30), []);
         s.hear("i", "n1", "a b");
         assert_eq!(s.after(29), []);
-        assert_eq!(s.after(2), [orphan("app.a", None), orphan("app.b", None)]);
+        let on_node = |knob| orphan(knob, Some("n1"));
+        let anywhere = |knob| orphan(knob, None);
+        let (a, b) = ("app.a", "app.b");
+        assert_eq!(
+            s.after(2),
+            [on_node(a), anywhere(a), on_node(b), anywhere(b)]
+        );
         assert_eq!(s.roster.len(), 0);
         assert_eq!(s.hear("i", "n1", "a b"), Heard::News(News::Joined));
     }
@@ -284,7 +317,7 @@ mod tests {
         );
         assert_eq!(
             s.roster.remove("3").unwrap().orphans,
-            [orphan("app.a", None)]
+            [orphan("app.a", Some("n2")), orphan("app.a", None)]
         );
         assert_eq!(s.roster.remove("3"), None);
     }
@@ -302,7 +335,8 @@ mod tests {
         let mut s = Scene::new(10);
         s.hear("i", "n1", "a b");
         s.hear("i", "n1", "b");
-        assert_eq!(s.after(31), [orphan("app.b", None)]);
+        let orphans = [orphan("app.b", Some("n1")), orphan("app.b", None)];
+        assert_eq!(s.after(31), orphans);
     }
 
     #[test]
@@ -310,6 +344,7 @@ mod tests {
         let mut s = Scene::new(1);
         s.hear("1", "n1", "a");
         assert_eq!(s.hear("2", "n1", "b"), Heard::News(News::NotTracked));
-        assert_eq!(s.after(31), [orphan("app.a", None)]);
+        let orphans = [orphan("app.a", Some("n1")), orphan("app.a", None)];
+        assert_eq!(s.after(31), orphans);
     }
 }

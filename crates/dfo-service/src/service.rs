@@ -1,6 +1,5 @@
 //! The loop: from the start of the tasks to the end of the last one.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::counts::Counts;
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{Delivered, Delivery};
 use crate::engine::{Engine, Took};
-use crate::happening::{Channel, Happening, Observer, Reason};
+use crate::happening::{Channel, Happening, Observer, Reason, Unsent};
 use crate::intake::{Arrival, Intake, What};
 use crate::outbox::Outbox;
 use crate::roster::Roster;
@@ -25,7 +24,7 @@ use crate::stand_in::{AckMode, StandIn};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Stop after so long without findings; `None` is never.
+    /// Stop after so long without findings; `None` and zero are never.
     pub idle_timeout: Option<Duration>,
     /// How many ends of stream end a source of findings; `None`: as many as it had senders at one
     /// time, where the transport can tell, else one.
@@ -99,6 +98,9 @@ const BATCHES_WAITING: usize = 16;
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// As good as never, and still a time that the clock can tell.
+const AGES: Duration = Duration::from_hours(30 * 365 * 24);
+
 /// An observer that looks away.
 struct Nobody;
 
@@ -168,7 +170,9 @@ impl Service {
                 source,
             })
         });
-        let patience = settings.heartbeat * settings.missed_heartbeats;
+        let patience = settings
+            .heartbeat
+            .saturating_mul(settings.missed_heartbeats);
         let mut running = Running {
             engine: Engine {
                 planner,
@@ -181,10 +185,9 @@ impl Service {
             },
             findings: Inlet::new(),
             control: Inlet::new(),
-            news: mpsc::channel(BATCHES_WAITING),
+            news: mpsc::unbounded_channel(),
             intakes: JoinSet::new(),
             deliveries: JoinSet::new(),
-            delivering: BTreeSet::new(),
             stop: watch::Sender::new(false),
             deadline: watch::Sender::new(None),
             settings,
@@ -211,12 +214,14 @@ struct Running {
     engine: Engine,
     findings: Inlet,
     control: Inlet,
-    /// What the sinks have to tell.
-    news: (mpsc::Sender<Arrival>, mpsc::Receiver<Arrival>),
+    /// What the sinks have to tell. Not bounded, so that none has to wait while it should stop:
+    /// their back-off bounds it.
+    news: (
+        mpsc::UnboundedSender<Arrival>,
+        mpsc::UnboundedReceiver<Arrival>,
+    ),
     intakes: JoinSet<()>,
     deliveries: JoinSet<Delivered>,
-    /// The sinks whose tasks have not ended.
-    delivering: BTreeSet<usize>,
     /// Tells the intakes to stop.
     stop: watch::Sender<bool>,
     /// Tells the deliveries until when they have time.
@@ -272,6 +277,9 @@ impl Running {
             arrivals: inlet.sender.clone(),
             done: is_done,
             stop: self.stop.subscribe(),
+            handed: 0,
+            committed: 0,
+            commit_within: self.settings.stop_within / 2,
             close_within: self.settings.stop_within / 4,
         };
         inlet.sources.push(Tap {
@@ -294,7 +302,6 @@ impl Running {
             news: self.news.0.clone(),
             deadline: self.deadline.subscribe(),
         };
-        self.delivering.insert(delivery.to);
         self.engine.outboxes.push((name, outbox));
         self.deliveries.spawn(delivery.run());
     }
@@ -306,7 +313,8 @@ impl Running {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last_finding = Instant::now();
         loop {
-            let idle_at = self.settings.idle_timeout.map(|idle| last_finding + idle);
+            let idle_at = self.settings.idle_timeout.filter(|idle| !idle.is_zero());
+            let idle_at = idle_at.map(|idle| after(last_finding, idle));
             // Taken in turn, so that neither a flood of findings nor one of control starves the rest.
             let end = tokio::select! {
                 () = &mut stop => Some(Reason::Asked),
@@ -322,7 +330,10 @@ impl Running {
                     self.engine.look_around(now);
                     None
                 }
-                () = until(idle_at) => Some(Reason::Idle),
+                // This task may have been late: a finding that waits came before.
+                () = until(idle_at) => {
+                    self.findings.receiver.is_empty().then_some(Reason::Idle)
+                }
                 Some(ended) = self.intakes.join_next() => broken(ended.err()),
                 Some(ended) = self.deliveries.join_next() => self.take_delivered(ended),
             };
@@ -351,7 +362,14 @@ impl Running {
             }
             What::Ended => {
                 self.tap(channel, from)?.is_over = true;
-                self.findings_are_over().then_some(Reason::EndOfFindings)
+                let from = self.name(channel, from);
+                let happening = Happening::SourceOver {
+                    channel,
+                    from: &from,
+                };
+                self.engine.observer.observe(&happening);
+                let is_finding = channel == Channel::Findings;
+                (is_finding && self.findings_are_over()).then_some(Reason::EndOfFindings)
             }
             What::Retrying { error, times } => {
                 self.engine.counts.retries += 1;
@@ -362,6 +380,10 @@ impl Running {
                     times,
                 };
                 self.engine.observer.observe(&happening);
+                None
+            }
+            What::TooLarge { plan_id } => {
+                self.engine.leave_unsent(from, &plan_id, Unsent::TooLarge);
                 None
             }
             What::Failed(error) => Some(Reason::Failed {
@@ -436,8 +458,7 @@ impl Running {
     fn take_delivered(&mut self, ended: Result<Delivered, JoinError>) -> Option<Reason> {
         match ended {
             Ok(delivered) => {
-                self.delivering.remove(&delivered.to);
-                self.engine.counts.undelivered += delivered.undelivered;
+                self.engine.counts.undelivered += delivered.dropped;
                 let error = delivered.failed?;
                 let end = self.name(Channel::Plans, delivered.to);
                 Some(Reason::Failed { end, error })
@@ -451,57 +472,87 @@ impl Running {
         self.engine
             .observer
             .observe(&Happening::Stopping { reason: &reason });
-        let deadline = Instant::now() + self.settings.stop_within;
+        let (now, time) = (Instant::now(), self.settings.stop_within);
         self.stop.send_replace(true);
-        let mut reason = reason;
-        let drained = timeout_at(deadline, self.drain()).await;
-        if let Ok(Some(failure)) = drained
-            && reason.is_orderly()
-        {
-            reason = failure;
-        }
+        // Half of the time for what has arrived; then the sinks have theirs, and a little is left, so
+        // that what they say still counts.
+        let failure = self.drain(after(now, time / 2)).await;
         for (_, outbox) in &self.engine.outboxes {
             outbox.close();
         }
-        self.deadline.send_replace(Some(deadline));
-        // The sinks keep the deadline; a little more, so that theirs is the word that counts.
-        let at_last = deadline + self.settings.stop_within / 4;
-        while let Ok(Some(ended)) = timeout_at(at_last, self.deliveries.join_next()).await {
-            let failure = self.take_delivered(ended);
-            if reason.is_orderly() {
-                reason = failure.unwrap_or(reason);
-            }
-        }
+        self.deadline.send_replace(Some(after(now, time / 5 * 4)));
+        let later = self.part(after(now, time)).await;
+        let reason = match reason.is_orderly() {
+            true => failure.or(later).unwrap_or(reason),
+            false => reason,
+        };
         self.finish(reason)
     }
 
-    /// Decides on what has arrived, until the sources are closed.
-    async fn drain(&mut self) -> Option<Reason> {
+    /// Decides on what has arrived, until the sources are closed. What failed, if something did.
+    async fn drain(&mut self, deadline: Instant) -> Option<Reason> {
         let mut failure = None;
         // Ours go, so that the channels end with the last source.
         self.findings.hang_up();
         self.control.hang_up();
-        loop {
-            let (channel, arrival) = tokio::select! {
-                Some(arrival) = self.findings.receiver.recv() => (Channel::Findings, arrival),
-                Some(arrival) = self.control.receiver.recv() => (Channel::Control, arrival),
-                else => return failure,
+        // Looked at before each: where there is always something, a timeout is never asked.
+        while Instant::now() < deadline {
+            let next = async {
+                tokio::select! {
+                    Some(arrival) = self.findings.receiver.recv() => Some((Channel::Findings, arrival)),
+                    Some(arrival) = self.control.receiver.recv() => Some((Channel::Control, arrival)),
+                    else => None,
+                }
+            };
+            let Ok(Some((channel, arrival))) = timeout_at(deadline, next).await else {
+                break;
             };
             let end = self.take(channel, arrival).filter(|r| !r.is_orderly());
             failure = failure.or(end);
         }
+        failure
+    }
+
+    /// Waits until all tasks have ended. What failed, if something did.
+    async fn part(&mut self, deadline: Instant) -> Option<Reason> {
+        let mut failure = None;
+        while !self.intakes.is_empty() || !self.deliveries.is_empty() {
+            let end = tokio::select! {
+                Some(ended) = self.intakes.join_next() => broken(ended.err()),
+                Some(ended) = self.deliveries.join_next() => self.take_delivered(ended),
+                Some(arrival) = self.news.1.recv() => self.take(Channel::Plans, arrival),
+                // There was no time for these.
+                Some(arrival) = self.findings.receiver.recv() => self.leave(Channel::Findings, arrival),
+                Some(arrival) = self.control.receiver.recv() => self.leave(Channel::Control, arrival),
+                () = sleep_until(deadline) => break,
+            };
+            failure = failure.or(end);
+        }
+        while let Ok(arrival) = self.news.1.try_recv() {
+            self.take(Channel::Plans, arrival);
+        }
+        failure
+    }
+
+    /// Takes what there is no more time to decide on.
+    fn leave(&mut self, channel: Channel, arrival: Arrival) -> Option<Reason> {
+        if let What::Records { records, .. } = &arrival.what {
+            self.engine.counts.undecided += records.len() as u64;
+            return None;
+        }
+        self.take(channel, arrival).filter(|r| !r.is_orderly())
     }
 
     fn finish(mut self, reason: Reason) -> Ended {
-        // Those that did not end in time: their plans did not leave.
-        for to in &self.delivering {
-            let waiting = self
-                .engine
-                .outboxes
-                .get(*to)
-                .map(|(_, outbox)| outbox.len());
-            self.engine.counts.undelivered += waiting.unwrap_or(0) as u64;
+        for inlet in [&mut self.findings, &mut self.control] {
+            while let Ok(arrival) = inlet.receiver.try_recv() {
+                if let What::Records { records, .. } = arrival.what {
+                    self.engine.counts.undecided += records.len() as u64;
+                }
+            }
         }
+        let waiting = self.engine.outboxes.iter().map(|(_, o)| o.len() as u64);
+        self.engine.counts.undelivered += waiting.sum::<u64>();
         let taps = self.findings.sources.iter().chain(&self.control.sources);
         let counts = &mut self.engine.counts;
         for tap in taps {
@@ -515,7 +566,6 @@ impl Running {
             .map(|(_, o)| o.count_sent())
             .sum();
         counts.applications = self.engine.roster.len() as u64;
-        self.engine.flush();
         let counts = self.engine.counts;
         self.engine
             .observer
@@ -548,6 +598,12 @@ impl Inlet {
 fn broken(error: Option<JoinError>) -> Option<Reason> {
     let what = format!("a part of the service broke: {}", error?);
     Some(Reason::Broken { what })
+}
+
+/// So long after that.
+fn after(instant: Instant, time: Duration) -> Instant {
+    let then = instant.checked_add(time);
+    then.unwrap_or_else(|| instant + AGES)
 }
 
 /// Waits until then; for ever without a time.

@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 use crate::error;
 
+const EXPECTED: &str = "expected tcp://HOST:PORT or ipc://PATH";
+
 /// An address, and which side of it a socket takes.
 ///
 /// An address is `tcp://HOST:PORT` or `ipc://PATH`. To bind, HOST may be `*` for all interfaces and
@@ -34,9 +36,52 @@ impl Endpoint {
 
     /// Whether the address makes sense and, as far as can be told without taking it, can be had.
     pub(crate) async fn check(&self) -> Result<(), TransportError> {
-        match (self, path_of(self.address())?) {
-            (Self::Bind(address), Some(path)) => can_have(address, path).await,
-            _ => Ok(()),
+        let address = self.address();
+        // The binding panics on it.
+        if address.contains('\0') {
+            return Err(error::address(address, "it contains a NUL character"));
+        }
+        match address.split_once("://") {
+            Some(("tcp", rest)) => self.check_tcp(rest),
+            Some(("ipc", path)) => self.check_ipc(path).await,
+            Some((protocol, _)) => Err(error::address(
+                address,
+                format!("the protocol {protocol} is not supported; {EXPECTED}"),
+            )),
+            None => Err(error::address(address, EXPECTED)),
+        }
+    }
+
+    /// libzmq takes a port that is none for port 0, which is any.
+    fn check_tcp(&self, rest: &str) -> Result<(), TransportError> {
+        let (host, port) = rest.rsplit_once(':').unwrap_or_default();
+        let number = port.parse::<u16>().ok();
+        let makes_sense = match self {
+            Self::Bind(_) => port == "*" || number.is_some(),
+            Self::Connect(_) => host != "*" && number.is_some_and(|number| number > 0),
+        };
+        match makes_sense && !host.is_empty() {
+            true => Ok(()),
+            false => Err(error::address(
+                self.address(),
+                match self {
+                    Self::Bind(_) => "expected tcp://HOST:PORT, where each may be *, or ipc://PATH",
+                    Self::Connect(_) => EXPECTED,
+                },
+            )),
+        }
+    }
+
+    async fn check_ipc(&self, path: &str) -> Result<(), TransportError> {
+        match self {
+            _ if path.is_empty() => Err(error::address(
+                self.address(),
+                "the path is missing; give ipc://PATH",
+            )),
+            // Not in the file system: an abstract name, or one of libzmq's choice.
+            _ if path.starts_with(['@', '*']) => Ok(()),
+            Self::Bind(address) => can_have(address, path).await,
+            Self::Connect(_) => Ok(()),
         }
     }
 
@@ -57,31 +102,6 @@ impl Endpoint {
                 Ok(bound.unwrap_or_else(|_| address.to_owned()))
             }
         }
-    }
-}
-
-/// Refuses what libzmq, or its binding, does not refuse in a way that helps. Gives the path of an
-/// `ipc://` address that has one in the file system.
-fn path_of(address: &str) -> Result<Option<&str>, TransportError> {
-    const EXPECTED: &str = "expected tcp://HOST:PORT or ipc://PATH";
-    // The binding panics on it.
-    if address.contains('\0') {
-        return Err(error::address(address, "it contains a NUL character"));
-    }
-    match address.split_once("://") {
-        Some(("tcp", _)) => Ok(None),
-        Some(("ipc", "")) => Err(error::address(
-            address,
-            "the path is missing; give ipc://PATH",
-        )),
-        // Not in the file system: an abstract name, or one of libzmq's choice.
-        Some(("ipc", path)) if path.starts_with(['@', '*']) => Ok(None),
-        Some(("ipc", path)) => Ok(Some(path)),
-        Some((protocol, _)) => Err(error::address(
-            address,
-            format!("the protocol {protocol} is not supported; {EXPECTED}"),
-        )),
-        None => Err(error::address(address, EXPECTED)),
     }
 }
 

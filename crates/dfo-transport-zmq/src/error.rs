@@ -20,7 +20,7 @@ pub(crate) fn transport(operation: Operation, context: &str, error: zmq::Error) 
         zmq::Error::EACCES => (ErrorKind::PermissionDenied, None),
         zmq::Error::EINVAL => (
             ErrorKind::InvalidOption,
-            Some("expected tcp://HOST:PORT or ipc://PATH (to bind, also tcp://*:PORT)"),
+            Some("expected tcp://HOST:PORT or ipc://PATH"),
         ),
         zmq::Error::ENODEV | zmq::Error::EADDRNOTAVAIL => (
             ErrorKind::InvalidOption,

@@ -53,7 +53,6 @@ pub(crate) struct Monitor {
 
 /// Each socket has a context to itself, and so a place of its own for names.
 const NAME: &str = "inproc://monitor";
-const SILENT: &str = "inproc://silent";
 
 impl Monitor {
     /// Watches a socket that is neither bound nor connected yet.
@@ -99,11 +98,5 @@ impl Monitor {
         }
         self.tally.set(tally);
         tally
-    }
-
-    /// Stops watching. Without it, libzmq's own thread would wait for ever to tell an end that is
-    /// gone what still happens while the socket lingers.
-    pub(crate) fn stop(watched: &zmq::Socket) {
-        let _ = error::retried(|| watched.monitor(SILENT, 0));
     }
 }

@@ -20,40 +20,38 @@ pub struct Settings {
     pub reconnect: Duration,
     /// How long at most between two tries.
     pub reconnect_max: Duration,
-    /// How often a source asks its peers whether they are still there; zero is never. One that sends
-    /// nothing for [`Settings::PATIENCE`] such intervals is cut off.
-    ///
-    /// Only sources ask. A source never sends, so without asking it would wait for ever on a node
-    /// that died; a sink notices by itself, because what it sends is not confirmed.
-    pub heartbeat: Duration,
 }
 
 impl Settings {
-    /// How many intervals of [`Settings::heartbeat`] a peer may be silent. It is generous because a
-    /// source that is not read for so long hears nothing either, and would cut off a peer that lives.
-    pub const PATIENCE: u32 = 6;
-
     /// Applies them to a new socket: libzmq reads most of them only when it binds or connects.
     pub(crate) fn apply(&self, socket: &zmq::Socket) -> Result<(), zmq::Error> {
-        error::retried(|| socket.set_linger(millis(self.linger)))?;
         let mark = at_most_i32(self.high_water_mark.max(1).into());
-        error::retried(|| socket.set_sndhwm(mark))?;
-        error::retried(|| socket.set_rcvhwm(mark))?;
         let bytes = i64::try_from(self.max_message_bytes.max(1)).unwrap_or(i64::MAX);
-        error::retried(|| socket.set_maxmsgsize(bytes))?;
         let reconnect = millis(self.reconnect).max(1);
-        error::retried(|| socket.set_reconnect_ivl(reconnect))?;
-        let longest = millis(self.reconnect_max).max(reconnect);
-        error::retried(|| socket.set_reconnect_ivl_max(longest))
+        let reconnect_max = millis(self.reconnect_max).max(reconnect);
+        error::retried(|| {
+            socket.set_linger(millis(self.linger))?;
+            socket.set_sndhwm(mark)?;
+            socket.set_rcvhwm(mark)?;
+            socket.set_maxmsgsize(bytes)?;
+            socket.set_reconnect_ivl(reconnect)?;
+            socket.set_reconnect_ivl_max(reconnect_max)?;
+            keep_alive(socket)
+        })
     }
+}
 
-    /// Those that are for sources only.
-    pub(crate) fn apply_to_source(&self, socket: &zmq::Socket) -> Result<(), zmq::Error> {
-        let interval = millis(self.heartbeat);
-        let patience = millis(self.heartbeat.saturating_mul(Self::PATIENCE));
-        error::retried(|| socket.set_heartbeat_ivl(interval))?;
-        error::retried(|| socket.set_heartbeat_timeout(patience))
-    }
+/// Lets the kernel ask, on a connection that is silent for half a minute, whether the other side is
+/// still there. A source sends nothing: it would wait for ever on a node that died without a word,
+/// and would not find it again when it is back.
+///
+/// Not libzmq's own heartbeats: they hear no answer while a full queue waits to be read, cut off a
+/// peer that lives, and then, where this side connected, libzmq aborts the process.
+fn keep_alive(socket: &zmq::Socket) -> Result<(), zmq::Error> {
+    socket.set_tcp_keepalive(1)?;
+    socket.set_tcp_keepalive_idle(30)?;
+    socket.set_tcp_keepalive_intvl(10)?;
+    socket.set_tcp_keepalive_cnt(3)
 }
 
 impl Default for Settings {
@@ -64,7 +62,6 @@ impl Default for Settings {
             max_message_bytes: 16 << 20,
             reconnect: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(2),
-            heartbeat: Duration::from_secs(10),
         }
     }
 }

@@ -10,10 +10,7 @@ use tokio::time::timeout;
 use crate::endpoint::Endpoint;
 use crate::error;
 use crate::settings::Settings;
-use crate::socket::{Ended, Socket};
-
-/// How much longer than it may linger a closing socket is waited for.
-const GRACE: Duration = Duration::from_millis(200);
+use crate::socket::{Ended, GRACE, Socket};
 
 /// A PUSH or a PUB socket.
 ///
@@ -25,6 +22,7 @@ pub struct ZmqSink {
     pattern: Pattern,
     linger: Duration,
     max_message_bytes: u64,
+    high_water_mark: u64,
     /// Records that libzmq has taken.
     sent: u64,
 }
@@ -58,6 +56,7 @@ impl ZmqSink {
             pattern,
             linger: settings.linger,
             max_message_bytes: settings.max_message_bytes,
+            high_water_mark: settings.high_water_mark.into(),
             sent: 0,
         })
     }
@@ -74,6 +73,11 @@ impl ZmqSink {
     /// takes the first one back, and tmq sends the second one later, alone.
     fn try_send(&self, record: &Record) -> Result<bool, zmq::Error> {
         let socket = self.socket.raw();
+        // PUB drops where it believes that a queue is full. It hears at its leisure how far a queue
+        // has come, and then passes over receivers that are not behind: so it is asked to listen.
+        if self.pattern == Pattern::Publish && self.sent % (self.high_water_mark / 4 + 1) == 0 {
+            error::retried(|| socket.get_events())?;
+        }
         let frames = [
             (&record.metadata, zmq::DONTWAIT | zmq::SNDMORE),
             (&record.payload, zmq::DONTWAIT),

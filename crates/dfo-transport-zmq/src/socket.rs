@@ -1,7 +1,6 @@
 //! One libzmq socket on tokio: opened with its bounds, waited for, and put away without blocking.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::thread;
@@ -16,6 +15,10 @@ use crate::endpoint::Endpoint;
 use crate::error;
 use crate::monitor::{Monitor, Tally};
 use crate::settings::Settings;
+
+/// How much longer than its deadline an end is waited for that closes: libzmq counts from when its
+/// own thread gets to it.
+pub(crate) const GRACE: Duration = Duration::from_millis(200);
 
 /// A socket with a context of its own: ending the context tells when all has left.
 pub(crate) struct Socket {
@@ -37,21 +40,38 @@ impl Socket {
         for endpoint in endpoints {
             endpoint.check().await?;
         }
-        let context = Ending(Some(zmq::Context::new()));
         let names: Vec<_> = endpoints.iter().map(Endpoint::address).collect();
-        let failed = |e| error::of_tmq(Operation::Open, &names.join(", "), e);
-        let watched = context.socket(kind, settings).map_err(failed)?;
-        let attach = |endpoint: &Endpoint| {
-            let attached = endpoint.attach(watched.stream.get_socket());
-            attached.map_err(|e| error::transport(Operation::Open, endpoint.address(), e))
-        };
-        let endpoints = endpoints.iter().map(attach);
-        let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+        let mut socket = Self::new(kind, settings)
+            .map_err(|e| error::of_tmq(Operation::Open, &names.join(", "), e))?;
+        for endpoint in endpoints {
+            match endpoint.attach(socket.raw()) {
+                Ok(real) => socket.endpoints.push(real),
+                Err(e) => {
+                    // An address that was had already is free again when this returns.
+                    let _ = socket.end(Duration::ZERO).await;
+                    return Err(error::transport(Operation::Open, endpoint.address(), e));
+                }
+            }
+        }
+        socket.name = socket.endpoints.join(", ");
+        Ok(socket)
+    }
+
+    /// A socket that is neither bound nor connected.
+    fn new(kind: zmq::SocketType, settings: &Settings) -> Result<Self, TmqError> {
+        let context = zmq::Context::new();
+        let socket = context.socket(kind)?;
+        settings.apply(&socket)?;
+        if kind == zmq::SUB {
+            error::retried(|| socket.set_subscribe(b""))?;
+        }
+        let monitor = Monitor::of(&context, &socket)?;
+        let stream = tmq::pull::Pull::from_zmq_socket(socket)?;
         Ok(Self {
-            watched,
-            context,
-            name: endpoints.join(", "),
-            endpoints,
+            watched: Watched { stream, monitor },
+            context: Ending(Some(context)),
+            endpoints: Vec::new(),
+            name: String::new(),
         })
     }
 
@@ -151,33 +171,11 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        Monitor::stop(self.stream.get_socket());
-    }
-}
-
 /// A context that is ended on a thread of its own: that waits until its sockets have delivered, or
 /// for as long as they linger.
 struct Ending(Option<zmq::Context>);
 
 impl Ending {
-    fn socket(&self, kind: zmq::SocketType, settings: &Settings) -> Result<Watched, TmqError> {
-        let gone = || io::Error::other("the context has ended");
-        let context = self.0.as_ref().ok_or_else(gone)?;
-        let socket = context.socket(kind)?;
-        settings.apply(&socket)?;
-        if matches!(kind, zmq::PULL | zmq::SUB) {
-            settings.apply_to_source(&socket)?;
-        }
-        if kind == zmq::SUB {
-            error::retried(|| socket.set_subscribe(b""))?;
-        }
-        let monitor = Monitor::of(context, &socket)?;
-        let stream = tmq::pull::Pull::from_zmq_socket(socket)?;
-        Ok(Watched { stream, monitor })
-    }
-
     fn end(&mut self, linger: Duration) -> oneshot::Receiver<Ended> {
         let (done, ended) = oneshot::channel();
         let context = self.0.take();

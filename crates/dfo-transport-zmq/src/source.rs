@@ -11,7 +11,7 @@ use crate::endpoint::Endpoint;
 use crate::error;
 use crate::frames;
 use crate::settings::Settings;
-use crate::socket::Socket;
+use crate::socket::{GRACE, Socket};
 
 /// How many messages are received before other tasks get their turn. tmq takes no part in tokio's
 /// budget: under a flood its stream is always ready.
@@ -173,7 +173,7 @@ impl Source for ZmqSource {
     async fn close(self: Box<Self>, deadline: Duration) -> Result<(), TransportError> {
         let name = self.socket.name.clone();
         let ended = self.socket.end(Duration::ZERO);
-        match timeout(deadline, ended).await {
+        match timeout(deadline.saturating_add(GRACE), ended).await {
             Ok(_) => Ok(()),
             Err(_) => Err(TransportError::new(
                 ErrorKind::TimedOut,

@@ -1,5 +1,6 @@
 //! The transport: options to sockets.
 
+use std::iter;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,9 @@ use crate::endpoint::Endpoint;
 use crate::settings::Settings;
 use crate::sink::{Pattern, ZmqSink};
 use crate::source::ZmqSource;
+
+/// How long ends are waited for that are closed because another one could not be opened.
+const BRIEFLY: Duration = Duration::from_secs(1);
 
 /// ZeroMQ, by the name `zmq`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -131,13 +135,6 @@ const OPTIONS: &[OptionSpec] = &[
         "How long at most between two tries to connect.",
     )
     .or("2000"),
-    OptionSpec::new(
-        "heartbeat-ms",
-        "MILLISECONDS",
-        "How often a receiving end asks whether the other side is still there; one that is silent \
-         for six times as long is cut off. 0 never asks, and then a node that died is not noticed.",
-    )
-    .or("10000"),
 ];
 
 #[async_trait]
@@ -155,27 +152,15 @@ impl Transport for Zmq {
     }
 
     async fn optimizer(&self, options: &Options) -> Result<OptimizerEnds, TransportError> {
-        options.required("address")?;
-        let settings = settings(options)?;
-        let side = match options.is_on("bind")? {
-            true => Endpoint::Bind,
-            false => Endpoint::Connect,
-        };
-        let plans = plans(options)?;
-
+        let plan = Plan::of(options)?;
         let mut ends = OptimizerEnds::default();
-        let findings = ZmqSource::pull(&endpoints(options, "address", side), &settings).await?;
-        ends.findings.push(named(findings));
-        if let Some(address) = options.get("control-address") {
-            let control = ZmqSource::pull(&[Endpoint::Bind(address.into())], &settings).await?;
-            ends.control.push(named(control));
+        match plan.open(&mut ends).await {
+            Ok(()) => Ok(ends),
+            Err(e) => {
+                close(ends).await;
+                Err(e)
+            }
         }
-        for (endpoint, pattern) in plans {
-            let sink = ZmqSink::open(pattern, &[endpoint], &settings).await?;
-            let name = sink.endpoints().join(", ");
-            ends.plans.push(Named::new(name, Box::new(sink)));
-        }
-        Ok(ends)
     }
 
     async fn application(&self, options: &Options) -> Result<ApplicationEnds, TransportError> {
@@ -189,18 +174,24 @@ impl Transport for Zmq {
             Pattern::Push => ZmqSource::pull(&[endpoint], &settings).await?,
             Pattern::Publish => ZmqSource::subscribe(&[endpoint], &settings).await?,
         };
-        let control: Option<Box<dyn Sink>> = match options.get("control-address") {
-            None => None,
-            Some(address) => {
-                let endpoint = Endpoint::Connect(address.to_owned());
-                let sink = ZmqSink::open(Pattern::Push, &[endpoint], &settings).await?;
-                Some(Box::new(sink))
-            }
+        let plans: Box<dyn Source> = Box::new(plans);
+        let Some(address) = options.get("control-address") else {
+            return Ok(ApplicationEnds {
+                plans,
+                control: None,
+            });
         };
-        Ok(ApplicationEnds {
-            plans: Box::new(plans),
-            control,
-        })
+        let endpoint = Endpoint::Connect(address.to_owned());
+        match ZmqSink::open(Pattern::Push, &[endpoint], &settings).await {
+            Ok(control) => Ok(ApplicationEnds {
+                plans,
+                control: Some(Box::new(control)),
+            }),
+            Err(e) => {
+                let _ = plans.close(BRIEFLY).await;
+                Err(e)
+            }
+        }
     }
 
     async fn diagnoser(&self, options: &Options) -> Result<Box<dyn Sink>, TransportError> {
@@ -224,20 +215,70 @@ fn endpoints(options: &Options, name: &str, side: fn(String) -> Endpoint) -> Vec
     options.all(name).map(|a| side(a.to_owned())).collect()
 }
 
+/// What an optimizer opens.
+struct Plan {
+    settings: Settings,
+    findings: Vec<Endpoint>,
+    control: Option<Endpoint>,
+    plans: Vec<(Endpoint, Pattern)>,
+}
+
+impl Plan {
+    fn of(options: &Options) -> Result<Self, TransportError> {
+        options.required("address")?;
+        let side = match options.is_on("bind")? {
+            true => Endpoint::Bind,
+            false => Endpoint::Connect,
+        };
+        let control = options.get("control-address");
+        Ok(Self {
+            settings: settings(options)?,
+            findings: endpoints(options, "address", side),
+            control: control.map(|address| Endpoint::Bind(address.to_owned())),
+            plans: plans(options)?,
+        })
+    }
+
+    async fn open(self, ends: &mut OptimizerEnds) -> Result<(), TransportError> {
+        let findings = ZmqSource::pull(&self.findings, &self.settings).await?;
+        ends.findings.push(named(findings));
+        if let Some(endpoint) = self.control {
+            let control = ZmqSource::pull(&[endpoint], &self.settings).await?;
+            ends.control.push(named(control));
+        }
+        for (endpoint, pattern) in self.plans {
+            let sink = ZmqSink::open(pattern, &[endpoint], &self.settings).await?;
+            let name = sink.endpoints().join(", ");
+            ends.plans.push(Named::new(name, Box::new(sink)));
+        }
+        Ok(())
+    }
+}
+
+/// Closes what was opened before something failed, so that its addresses are free again.
+async fn close(ends: OptimizerEnds) {
+    for source in ends.findings.into_iter().chain(ends.control) {
+        let _ = source.end.close(BRIEFLY).await;
+    }
+    for sink in ends.plans {
+        let _ = sink.end.close(BRIEFLY).await;
+    }
+}
+
 /// Where plans go, and how.
 fn plans(options: &Options) -> Result<Vec<(Endpoint, Pattern)>, TransportError> {
     let addresses = endpoints(options, "plans-address", Endpoint::Bind);
-    let patterns: Result<Vec<_>, _> = options.all("plans").map(pattern).collect();
-    let patterns = patterns?;
+    let patterns = options.all("plans").map(pattern);
+    let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
     if patterns.len() > addresses.len() {
         let problem = format!(
-            "{} given, but {} plans-address; give one for each, or leave some",
+            "given {} times, but plans-address {} times; give at most one for each",
             patterns.len(),
             addresses.len()
         );
         return Err(TransportError::option("plans", problem));
     }
-    let or_push = patterns.into_iter().chain(std::iter::repeat(Pattern::Push));
+    let or_push = patterns.into_iter().chain(iter::repeat(Pattern::Push));
     Ok(addresses.into_iter().zip(or_push).collect())
 }
 
@@ -257,7 +298,6 @@ fn settings(options: &Options) -> Result<Settings, TransportError> {
     set_millis(options, "linger-ms", 0, &mut settings.linger)?;
     set_millis(options, "reconnect-ms", 1, &mut settings.reconnect)?;
     set_millis(options, "reconnect-max-ms", 1, &mut settings.reconnect_max)?;
-    set_millis(options, "heartbeat-ms", 0, &mut settings.heartbeat)?;
     if let Some(mark) = number(options, "high-water-mark", 1)? {
         settings.high_water_mark = mark;
     }
