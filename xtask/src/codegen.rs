@@ -103,20 +103,25 @@ fn schemas() -> Result<Vec<Generated>> {
     dfo_model::schemas().into_iter().map(file).collect()
 }
 
-/// A manual page for the command and for each of its subcommands.
+/// A manual page for the command and for each of its subcommands, theirs too.
 fn manual_pages() -> Result<Vec<Generated>> {
-    let mut command = dfo_cli::arguments();
+    let mut command = crate::product::command().arguments();
     command.build();
-    let name = command.get_name().to_owned();
-    let mut pages = vec![manual_page(command.clone(), &name)?];
+    let mut pages = Vec::new();
+    add_manual_pages(&command, command.get_name(), &mut pages)?;
+    Ok(pages)
+}
+
+fn add_manual_pages(command: &clap::Command, name: &str, pages: &mut Vec<Generated>) -> Result<()> {
+    pages.push(manual_page(command.clone(), name)?);
     for subcommand in command.get_subcommands() {
         // `help` explains itself.
         if subcommand.get_name() != "help" {
-            let page = format!("{name}-{}", subcommand.get_name());
-            pages.push(manual_page(subcommand.clone(), &page)?);
+            let name = format!("{name}-{}", subcommand.get_name());
+            add_manual_pages(subcommand, &name, pages)?;
         }
     }
-    Ok(pages)
+    Ok(())
 }
 
 fn manual_page(command: clap::Command, name: &str) -> Result<Generated> {

@@ -14,12 +14,16 @@ mod bench;
 mod ci;
 mod codegen;
 mod conformance;
+mod peers;
+mod product;
+mod soak;
 mod tidy;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use cargo_metadata::MetadataCommand;
 use clap::{Parser, Subcommand};
 
@@ -41,6 +45,9 @@ enum Task {
         /// Only show that the benchmarks work
         #[arg(long)]
         short: bool,
+        /// Only these
+        #[arg(value_name = "SUBJECT")]
+        only: Vec<bench::Subject>,
     },
     /// Everything that must hold before a change lands; stops at the first failure
     Ci {
@@ -59,13 +66,28 @@ enum Task {
         /// Files of scenarios, plain or gzip; without one, the copy in the repository
         files: Vec<PathBuf>,
     },
+    /// Let the service run for long, and see that it neither grows nor loses anything
+    Soak {
+        /// A fiftieth of it
+        #[arg(long)]
+        short: bool,
+    },
     /// Prove the project's rules by looking at its files and dependencies
     Tidy,
+    /// The command itself, for what is measured as a process
+    #[command(hide = true, disable_help_flag = true)]
+    Dfo {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Pass records on, for what the service is measured against
+    #[command(hide = true)]
+    Forward { findings: String },
 }
 
 fn main() -> ExitCode {
     match run(Arguments::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::FAILURE
@@ -73,21 +95,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(task: Task) -> Result<()> {
-    let root = root()?;
+fn run(task: Task) -> Result<ExitCode> {
     match task {
-        Task::Bench { short } => bench::run(&root, short),
-        Task::Ci { only } => ci::run(&root, &only),
-        Task::Codegen { check: true } => codegen::check(&root),
-        Task::Codegen { check: false } => codegen::write(&root),
+        // Without optimization nothing is worth measuring, the baselines in C++ neither.
+        Task::Bench { .. } | Task::Soak { .. } if cfg!(debug_assertions) => in_release()?,
+        Task::Bench { short, only } => bench::run(&root()?, short, &only)?,
+        Task::Ci { only } => ci::run(&root()?, &only)?,
+        Task::Codegen { check: true } => codegen::check(&root()?)?,
+        Task::Codegen { check: false } => codegen::write(&root()?)?,
         Task::Conformance { files } => {
-            let report = conformance::run(&root, &files)?;
+            let report = conformance::run(&root()?, &files)?;
             println!("{}", report.text());
-            anyhow::ensure!(report.mismatches == 0, "the planner does not conform");
-            Ok(())
+            ensure!(report.mismatches == 0, "the planner does not conform");
         }
-        Task::Tidy => tidy::run(&root),
+        Task::Soak { short } => soak::run(short)?,
+        Task::Tidy => tidy::run(&root()?)?,
+        Task::Dfo { arguments } => return Ok(product::run(arguments).into()),
+        Task::Forward { findings } => peers::forwarder::run(&findings)?,
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs this very task again, in release.
+fn in_release() -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--release", "--package", "xtask", "--"]);
+    let status = cargo.args(std::env::args_os().skip(1)).status();
+    let status = status.context("cargo run --release")?;
+    ensure!(status.success(), "it failed in release: {status}");
+    Ok(())
 }
 
 /// The folder of the workspace that the current folder belongs to.

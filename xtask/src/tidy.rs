@@ -29,7 +29,7 @@ use tracked::Tracked;
 type Rule = fn(&Project) -> Vec<Violation>;
 
 /// Each rule, after the sentence it proves.
-const RULES: [(&str, Rule); 13] = [
+const RULES: [(&str, Rule); 14] = [
     ("workspace crates depend one way", arrows::one_way),
     ("the pure crates pull in little", closure::little),
     ("the default command compiles no C", closure::no_c),
@@ -48,6 +48,10 @@ const RULES: [(&str, Rule); 13] = [
     ("tests do not sleep", words::sleeping_tests),
     ("each crate says what it is for", crate_docs::front_pages),
     ("each crate is on the map", crate_docs::on_the_map),
+    (
+        "each example crate is a member",
+        crate_docs::examples_are_members,
+    ),
     ("links lead somewhere", links::lead_somewhere),
 ];
 

@@ -7,7 +7,7 @@ use super::{Project, Violation};
 /// Each crate, and the workspace crates that it may name. A new crate needs a row here.
 ///
 /// Nothing names the planner but what decides: an application links `dfo-context`, not the
-/// optimizer. Nothing names the command or xtask.
+/// optimizer. Only a site's own command names ours; nothing names xtask.
 const ARROWS: &[(&str, &[&str])] = &[
     ("dfo-model", &[]),
     ("dfo-planner", &["dfo-model"]),
@@ -37,6 +37,19 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "site-transport",
+        &["dfo-cli", "dfo-knobs-dlio", "dfo-transport"],
+    ),
+    (
+        "tuned-reader",
+        &[
+            "dfo-context",
+            "dfo-model",
+            "dfo-transport",
+            "dfo-transport-zmq",
+        ],
+    ),
+    (
         "xtask",
         &[
             "dfo-cli",
@@ -46,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dfo-planner",
             "dfo-service",
             "dfo-transport",
+            "dfo-transport-zmq",
         ],
     ),
 ];

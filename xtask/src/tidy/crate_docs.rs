@@ -1,4 +1,8 @@
-//! Crates are explained: on their own front page, and on the map.
+//! Crates are explained, on their own front page and on the map, and none is left out of the workspace.
+
+use std::collections::BTreeSet;
+
+use cargo_metadata::camino::Utf8PathBuf;
 
 use super::{Project, Violation};
 
@@ -24,16 +28,39 @@ pub fn front_pages(project: &Project) -> Vec<Violation> {
     violations
 }
 
-/// Every crate in `crates/` is named in the map of the project.
+/// Every crate in `examples/` is a member of the workspace, so that CI builds and tests it.
+pub fn examples_are_members(project: &Project) -> Vec<Violation> {
+    let root = &project.metadata.workspace_root;
+    let packages = project.metadata.workspace_packages();
+    let manifests = packages.iter().filter_map(|package| {
+        let inside = package.manifest_path.strip_prefix(root);
+        inside.ok().map(|path| path.as_str())
+    });
+    not_members(&project.tracked.paths, &manifests.collect())
+}
+
+fn not_members(tracked: &BTreeSet<String>, members: &BTreeSet<&str>) -> Vec<Violation> {
+    let manifests = tracked
+        .iter()
+        .filter(|path| path.starts_with("examples/") && path.ends_with("/Cargo.toml"));
+    let left_out = manifests.filter(|path| !members.contains(path.as_str()));
+    left_out
+        .map(|path| Violation::new(path, "not a member: add its folder to the root Cargo.toml"))
+        .collect()
+}
+
+/// Every crate in `crates/` and in `examples/` is named in the map of the project.
 pub fn on_the_map(project: &Project) -> Vec<Violation> {
     let Some(map) = project.tracked.texts.iter().find(|file| file.path == MAP) else {
         return vec![Violation::new(MAP, "missing, or not tracked by git")];
     };
-    let crates = project.metadata.workspace_root.join("crates");
+    let root = &project.metadata.workspace_root;
+    let folders = ["crates", "examples"].map(|folder| root.join(folder));
     let packages = project.metadata.workspace_packages();
+    let is_inside = |path: &Utf8PathBuf| folders.iter().any(|folder| path.starts_with(folder));
     let inside = packages
         .iter()
-        .filter(|package| package.manifest_path.starts_with(&crates));
+        .filter(|package| is_inside(&package.manifest_path));
     let missing = inside.filter(|package| !names(&map.text, &package.name));
     missing
         .map(|package| Violation::new(MAP, format!("does not name {}", package.name)))
@@ -71,6 +98,20 @@ mod tests {
         ] {
             assert!(!begins_with_docs(source), "{source}");
         }
+    }
+
+    #[test]
+    fn an_example_crate_that_is_no_member_is_found() {
+        let tracked = [
+            "examples/a/Cargo.toml",
+            "examples/b/Cargo.toml",
+            "examples/b/src/main.rs",
+            "fuzz/Cargo.toml",
+        ];
+        let tracked = tracked.map(str::to_owned).into();
+        let found = not_members(&tracked, &["examples/a/Cargo.toml"].into());
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].place, "examples/b/Cargo.toml");
     }
 
     #[test]

@@ -1,0 +1,206 @@
+//! The whole loop on one machine: the two programs as processes, the service in this one.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use dfo_planner::{PlanIds, Planner, Settings};
+use dfo_service::{AckMode, Ended, Service};
+use dfo_transport::{Options, Role, Transport as _};
+use dfo_transport_zmq::Zmq;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The service, until it is asked to stop.
+struct Optimizer {
+    runtime: Runtime,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Ended>,
+}
+
+#[derive(PartialEq)]
+enum Mode {
+    Tuning,
+    Dry,
+}
+
+impl Optimizer {
+    fn start(folder: &Path, mode: Mode) -> Self {
+        let given = ["address", "plans-address", "control-address"];
+        let given = given.map(|name| (name, ipc(folder, name)));
+        let options = Options::check(Zmq.options(), Role::Optimizer, given, &|_| None).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let ends = runtime.block_on(Zmq.optimizer(&options)).unwrap();
+        let planner = Planner::new(Settings::default(), PlanIds::from_seed(1));
+        let service = match mode {
+            Mode::Tuning => Service::new(planner, ends),
+            Mode::Dry => Service::new(planner, ends).dry_run(AckMode::Immediate),
+        };
+        let (stop, asked) = oneshot::channel::<()>();
+        let ended = runtime.spawn(async move {
+            let asked = async {
+                let _ = asked.await;
+            };
+            service.run(asked).await.unwrap()
+        });
+        Optimizer {
+            runtime,
+            stop,
+            ended,
+        }
+    }
+
+    /// How it ended, now that there is nothing more to come.
+    fn ended(self) -> Ended {
+        let _ = self.stop.send(());
+        self.runtime.block_on(self.ended).unwrap()
+    }
+}
+
+/// The options of the transport are the names of the sockets too.
+fn ipc(folder: &Path, name: &str) -> String {
+    format!("ipc://{}", folder.join(name).display())
+}
+
+/// Ends with the test, however that ends.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The stand-in, and the pipe from which it reads.
+fn stand_in(folder: &Path) -> (Process, PathBuf) {
+    let pipe = folder.join("measurements");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let child = Command::new(env!("CARGO_BIN_EXE_stand-in-diagnoser"))
+        .args(["--address", &ipc(folder, "address")])
+        .arg("--measurements")
+        .arg(&pipe)
+        .stdout(Stdio::null())
+        .spawn();
+    (Process(child.unwrap()), pipe)
+}
+
+/// A run that is soon over if it is tuned, and takes a while to wait for that if it is not.
+fn reader(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tuned-reader"));
+    command
+        .args(["--json", "--samples", "2000", "--files", "8"])
+        .args(["--file-kib", "4", "--bandwidth-mib", "0"])
+        .args(["--read-latency-ms", "5", "--compute-ms", "0"])
+        .args(["--plans-address", &ipc(folder, "plans-address")])
+        .args(["--control-address", &ipc(folder, "control-address")]);
+    command
+}
+
+/// Runs the program. It may wait for the stand-in to open the pipe.
+fn outcome(command: &mut Command) -> Value {
+    outcome_of(&command.output().unwrap())
+}
+
+fn outcome_of(output: &Output) -> Value {
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaints}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_optimizer_raises_the_number_of_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let optimizer = Optimizer::start(folder.path(), Mode::Tuning);
+    let (mut stand_in, pipe) = stand_in(folder.path());
+    let mut reader = reader(folder.path());
+    let outcome = outcome(reader.arg("--measurements").arg(pipe));
+    assert!(stand_in.0.wait().unwrap().success());
+    let ended = optimizer.ended();
+
+    assert_eq!(outcome["is_complete"], true, "{outcome}");
+    assert_eq!(outcome["samples"], 2000, "{outcome}");
+    assert!(outcome["applied"].as_u64() >= Some(1), "{outcome}");
+    assert!(outcome["threads"].as_u64() > Some(1), "{outcome}");
+    assert_eq!(outcome["rejected"], 0, "{outcome}");
+    // What the program applied is what the optimizer knows.
+    let in_force = ended.planner.value("reader.threads", None).cloned();
+    let threads = in_force.unwrap().as_number().unwrap().truncated();
+    assert_eq!(outcome["threads"], threads, "{outcome}");
+    assert_eq!(ended.counts.bad_records(), 0, "{:?}", ended.counts);
+}
+
+#[test]
+fn in_a_dry_run_nothing_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let optimizer = Optimizer::start(folder.path(), Mode::Dry);
+    let (mut stand_in, pipe) = stand_in(folder.path());
+    let mut reader = reader(folder.path());
+    reader
+        .args(["--samples", "100", "--measurements"])
+        .arg(pipe);
+    let outcome = outcome(&mut reader);
+    assert!(stand_in.0.wait().unwrap().success());
+    let ended = optimizer.ended();
+
+    assert_eq!(outcome["changes"], Value::Array(Vec::new()), "{outcome}");
+    assert_eq!(
+        (&outcome["threads"], &outcome["prefetch"]),
+        (&1.into(), &2.into())
+    );
+    assert!(ended.counts.findings > 0, "{:?}", ended.counts);
+    assert_eq!(ended.counts.sent, 0);
+}
+
+#[test]
+fn without_an_optimizer_the_program_runs_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    // Addresses at which no one is.
+    let outcome = outcome(reader(folder.path()).args(["--samples", "20"]));
+    assert_eq!(
+        (&outcome["samples"], &outcome["applied"]),
+        (&20.into(), &0.into())
+    );
+    assert_eq!(outcome["is_complete"], true);
+}
+
+#[test]
+fn the_program_goes_on_where_its_measurements_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reader = reader(folder.path());
+    reader.args(["--samples", "20", "--measurements", "/dev/full"]);
+    let output = reader.output().unwrap();
+    assert_eq!(outcome_of(&output)["samples"], 20);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(complaints.contains("measurements"), "{complaints}");
+}
+
+#[test]
+fn a_diagnoser_without_an_optimizer_says_so_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let times = folder.path().join("times");
+    let lines = [
+        r#"{"window": 1, "samples": 8, "fetch_s": 0.9, "compute_s": 0.1}"#,
+        r#"{"window": "two"}"#,
+        r#"{"window": 3, "samples": 8, "fetch_s": 0.9, "compute_s": 0.1}"#,
+    ];
+    std::fs::write(&times, lines.join("\n")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stand-in-diagnoser"))
+        .args(["--address", "tcp://127.0.0.1:0", "--patience", "1"])
+        .arg("--measurements")
+        .arg(&times)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        complaints.contains("no optimizer took a finding"),
+        "{complaints}"
+    );
+    // The port that it chose is told.
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.starts_with("findings at tcp://127.0.0.1:"), "{told}");
+    assert!(!told.contains(":0\n"), "{told}");
+}
