@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::ends::{Capabilities, Closed, Sink, Source};
 use crate::error::{ErrorKind, Operation, TransportError};
@@ -111,12 +111,11 @@ impl MemorySink {
     /// How many records are left when all are received, the source is gone, or time is up.
     async fn until_received(&self, deadline: Duration) -> usize {
         let all = self.sender.max_capacity();
-        let end = Instant::now() + deadline;
         tokio::select! {
             biased;
             // The whole capacity can be had only when nothing is on its way.
             _ = self.sender.reserve_many(all) => {}
-            () = sleep_until(end) => {}
+            () = sleep(deadline) => {}
         }
         self.unreceived()
     }
