@@ -137,11 +137,20 @@ ratio() {
     awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
 }
 
+conditions() {
+    local told
+    told=$(cat)
+    printf 'each read waits %s ms, all share %s MiB/s (0: no limit); computes %s ms; %s samples\n' \
+        "$(number latency_ms <<<"$told")" "$(number bandwidth_mib <<<"$told")" \
+        "$(number compute_ms <<<"$told")" "$(number samples <<<"$told")"
+    echo "samples/s      control    tuned  dry run"
+}
+
 compare() {
     local run kind
-    echo "samples/s      control    tuned  dry run"
     for run in 1 2 3 4 5; do
         control --json >"$scratch/outcome"
+        ((run > 1)) || conditions <"$scratch/outcome"
         number samples_per_s <"$scratch/outcome" >>"$scratch/control"
         tuned -- --json >"$scratch/outcome"
         number samples_per_s <"$scratch/outcome" >>"$scratch/tuned"

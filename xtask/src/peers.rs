@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use dfo_transport_zmq::Settings;
 
 /// How long at most to wait for the other side.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Any free port of this machine.
 const ANYWHERE: &str = "tcp://127.0.0.1:*";

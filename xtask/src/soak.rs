@@ -10,12 +10,12 @@ mod application;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value as Json;
 
 use crate::peers::Peer;
 use crate::peers::findings::{self, Finding, Node};
-use crate::peers::served::Served;
+use crate::peers::served::{Memory, Served};
 use application::{Application, Progress};
 
 /// One finding in so many makes a plan.
@@ -34,7 +34,7 @@ const UNANSWERED: u64 = 500;
 const PER_WINDOW: u64 = 50_000;
 
 /// How much more memory there may be in the end than after the first tenth.
-const GROWTH: u64 = 16 << 20;
+const GROWTH_KIB: u64 = 16 * 1024;
 
 /// Runs it: ten million findings, a million plans; `short` a fiftieth of that.
 pub fn run(short: bool) -> Result<()> {
@@ -60,18 +60,19 @@ pub fn run(short: bool) -> Result<()> {
     })?;
     // What it says last comes after all its answers.
     service.wait_for("optimizer.left")?;
-    let last = service.resident()?;
+    let last = service.memory()?;
     show(findings, findings / PLAN_IN, last);
+    println!("{:>40} KiB at the most", last.most_kib);
     diagnoser.send(&findings::end())?;
     let done = service.end()?;
-    println!("{:#}", done["counts"]);
+    println!("{}", done["counts"]);
     check_counts(&done, findings)?;
     check_memory(memory, last)
 }
 
 /// Sends all findings. Gives the service's memory after the first tenth.
-fn send_all(diagnoser: &Peer, service: &Served, progress: &Progress, count: u64) -> Result<u64> {
-    let mut after_first_tenth = 0;
+fn send_all(diagnoser: &Peer, service: &Served, progress: &Progress, count: u64) -> Result<Memory> {
+    let mut after_first_tenth = None;
     let mut plans: u64 = 0;
     let mut start = Instant::now();
     for number in 0..count {
@@ -83,17 +84,15 @@ fn send_all(diagnoser: &Peer, service: &Served, progress: &Progress, count: u64)
         let tenth = count / 10;
         if (number + 1).is_multiple_of(tenth) && number + 1 < count {
             progress.wait_until(plans)?;
-            let resident = service.resident()?;
-            show(number + 1, plans, resident);
+            let memory = service.memory()?;
+            show(number + 1, plans, memory);
             show_rate(tenth, start.elapsed());
             start = Instant::now();
-            if number + 1 == tenth {
-                after_first_tenth = resident;
-            }
+            after_first_tenth.get_or_insert(memory);
         }
     }
     progress.wait_until(plans)?;
-    Ok(after_first_tenth)
+    after_first_tenth.context("more than one tenth")
 }
 
 /// The finding of this number.
@@ -116,11 +115,9 @@ fn finding(number: u64) -> Finding {
     }
 }
 
-fn show(findings: u64, plans: u64, resident: u64) {
-    println!(
-        "{findings:>10} findings  {plans:>9} plans  {:>7} KiB",
-        resident / 1024
-    );
+fn show(findings: u64, plans: u64, memory: Memory) {
+    let Memory { resident_kib, .. } = memory;
+    println!("{findings:>10} findings  {plans:>9} plans  {resident_kib:>7} KiB");
 }
 
 fn show_rate(findings: u64, time: Duration) {
@@ -173,11 +170,10 @@ fn check_counts(done: &Json, findings: u64) -> Result<()> {
     Ok(())
 }
 
-fn check_memory(first: u64, last: u64) -> Result<()> {
-    let growth = last.saturating_sub(first);
-    let [growth_kib, limit_kib] = [growth, GROWTH].map(|bytes| bytes / 1024);
-    println!("memory grew by {growth_kib} KiB since the first tenth (at most {limit_kib})");
-    ensure!(growth <= GROWTH, "the service grew");
+fn check_memory(first: Memory, last: Memory) -> Result<()> {
+    let growth = last.resident_kib.saturating_sub(first.resident_kib);
+    println!("memory grew by {growth} KiB since the first tenth (at most {GROWTH_KIB})");
+    ensure!(growth <= GROWTH_KIB, "the service grew");
     Ok(())
 }
 
@@ -200,9 +196,13 @@ mod tests {
 
     #[test]
     fn a_service_that_grew_fails() {
-        check_memory(100 << 20, 116 << 20).unwrap();
-        check_memory(100 << 20, 90 << 20).unwrap();
-        check_memory(100 << 20, (116 << 20) + 1).unwrap_err();
+        let memory = |resident_kib| Memory {
+            resident_kib,
+            most_kib: 1 << 20,
+        };
+        check_memory(memory(100_000), memory(100_000 + GROWTH_KIB)).unwrap();
+        check_memory(memory(100_000), memory(90_000)).unwrap();
+        check_memory(memory(100_000), memory(100_001 + GROWTH_KIB)).unwrap_err();
     }
 
     #[test]

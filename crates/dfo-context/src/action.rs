@@ -108,7 +108,8 @@ impl Action {
 
     fn answer(&mut self, answer: Answer) {
         if let Some(taken) = self.taken.take() {
-            self.shared.at_desk(|desk| desk.answer(taken, answer));
+            self.shared
+                .at_desk_to_send(|desk| desk.answer(taken, answer));
         }
     }
 }

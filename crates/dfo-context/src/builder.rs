@@ -105,7 +105,8 @@ impl Builder {
         self
     }
 
-    /// How long [`Context::stop`] has for sending what waits: 2 s.
+    /// How long [`Context::stop`] has for sending what waits: 2 s. Where nobody is there to take it,
+    /// and the transport waits for someone (as ZeroMQ does), a stop takes that long.
     pub fn stop_deadline(mut self, deadline: Duration) -> Self {
         self.timing.stop_deadline = bounded(deadline);
         self

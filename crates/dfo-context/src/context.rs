@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dfo_model::ActionPlan;
 
@@ -62,6 +63,8 @@ impl Context {
         function: &str,
         knobs: impl IntoIterator<Item = LiveKnob>,
     ) -> Result<Function, KnobsRefused> {
+        // Before the desk is held: what makes the knobs may use this very context.
+        let knobs: Vec<_> = knobs.into_iter().collect();
         let namespace = &self.shared.names.namespace;
         let shared = match self.shared.is_forked() {
             false => Arc::clone(&self.shared),
@@ -71,7 +74,7 @@ impl Context {
                 Shared::new(speaker, Limits::default(), Fate::Unheard)
             }
         };
-        let registered = shared.at_desk(|desk| {
+        let registered = shared.at_desk_to_send(|desk| {
             let (index, outdated) = desk.functions.register(function, knobs, namespace)?;
             for (staged, why) in outdated {
                 desk.refuse(&staged.plan, format!("new_value: {why}, as registered now"));
@@ -151,6 +154,12 @@ impl Context {
                 ..Status::default()
             },
         }
+    }
+
+    /// Waits until the status is as wanted; false if it was not within this time. For programs that
+    /// show how things are, and for tests.
+    pub fn wait_for(&self, patience: Duration, is_so: impl Fn(&Status) -> bool) -> bool {
+        self.shared.wait_for(patience, is_so)
     }
 
     /// Rejects what was not applied, sends what waits, tells the optimizer that this instance leaves,

@@ -33,6 +33,8 @@ pub(crate) struct Desk {
     pub(crate) sent: SentCounts,
     pub(crate) openings: u64,
     pub(crate) last_error: Option<String>,
+    /// How often something was done here: who waits for a change compares it.
+    pub(crate) changes: u64,
     history: History,
     outbox: Outbox,
     plans: PlanCounts,
@@ -104,6 +106,7 @@ impl Desk {
             sent: SentCounts::default(),
             openings: 0,
             last_error: None,
+            changes: 0,
             history: History::remembering(limits.remembered_plans),
             outbox: Outbox::new(limits.waiting_acks, fate),
             plans: PlanCounts::default(),

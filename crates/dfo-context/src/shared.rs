@@ -4,7 +4,8 @@
 //! it may be held for ever by a thread that is not there, so the only way to it, [`Shared::desk`],
 //! first looks whether this is still the process that made it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use dfo_model::ActionPlan;
 use dfo_transport::Record;
@@ -15,11 +16,14 @@ use crate::boundary::Boundary;
 use crate::desk::{Audience, Desk, Fate, Limits, Pending};
 use crate::messages::{Incoming, read};
 use crate::speaker::{Speaker, WindowIndex};
+use crate::status::Status;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     process: u32,
     desk: Mutex<Desk>,
+    /// Something at the desk is another than before.
+    changed: Condvar,
     /// Wakes the background thread: there is something to send.
     wake: Notify,
     pub(crate) names: Names,
@@ -49,6 +53,7 @@ impl Shared {
             process: std::process::id(),
             pending: desk.functions.all_pending(),
             desk: Mutex::new(desk),
+            changed: Condvar::new(),
             wake: Notify::new(),
             names,
         })
@@ -65,11 +70,42 @@ impl Shared {
         std::process::id() != self.process
     }
 
-    /// Does something at the desk, then wakes the background thread to send what came of it.
+    /// Does something at the desk; whoever waits for a change of the status sees it.
     pub(crate) fn at_desk<T>(&self, act: impl FnOnce(&mut Desk) -> T) -> Option<T> {
-        let done = act(&mut *self.desk()?);
+        let mut desk = self.desk()?;
+        let done = act(&mut desk);
+        desk.changes += 1;
+        drop(desk);
+        self.changed.notify_all();
+        Some(done)
+    }
+
+    /// The same, and the background thread is woken to send what came of it.
+    pub(crate) fn at_desk_to_send<T>(&self, act: impl FnOnce(&mut Desk) -> T) -> Option<T> {
+        let done = self.at_desk(act)?;
         self.wake.notify_one();
         Some(done)
+    }
+
+    /// Waits until the status is as wanted; false if it was not within this time. The desk is free
+    /// while `is_so` looks, which may use the context itself.
+    pub(crate) fn wait_for(&self, patience: Duration, is_so: impl Fn(&Status) -> bool) -> bool {
+        let begun = Instant::now();
+        loop {
+            let Some((seen, status)) = self.desk().map(|d| (d.changes, d.status())) else {
+                return false;
+            };
+            if is_so(&status) {
+                return true;
+            }
+            let left = patience.saturating_sub(begun.elapsed());
+            let Some(desk) = self.desk().filter(|_| !left.is_zero()) else {
+                return false;
+            };
+            let same = |desk: &mut Desk| desk.changes == seen;
+            // Whether it changed or time is up, a last look follows.
+            drop(self.changed.wait_timeout_while(desk, left, same));
+        }
     }
 
     /// Waits until there may be something to send.
@@ -82,7 +118,7 @@ impl Shared {
         match read(record) {
             Incoming::Plan(plan) => self.receive(plan, audience),
             Incoming::Unreadable(record) => {
-                self.at_desk(|desk| desk.receive_unreadable(record, audience));
+                self.at_desk_to_send(|desk| desk.receive_unreadable(record, audience));
             }
             // Whoever follows sends on the same channel.
             Incoming::End => {}
@@ -90,7 +126,7 @@ impl Shared {
     }
 
     pub(crate) fn receive(&self, plan: ActionPlan, audience: Audience) {
-        self.at_desk(|desk| desk.receive(plan, audience));
+        self.at_desk_to_send(|desk| desk.receive(plan, audience));
     }
 }
 
@@ -98,7 +134,7 @@ impl Shared {
 #[cold]
 #[inline(never)]
 pub(crate) fn take(shared: &Arc<Shared>, function: usize, at: Boundary) -> Actions {
-    let taken = shared.desk().map(|mut desk| desk.take(function, at));
+    let taken = shared.at_desk(|desk| desk.take(function, at));
     let taken = taken.into_iter().flatten();
     let action = |taken| Action::new(Arc::clone(shared), taken);
     let actions: Vec<_> = taken.map(action).collect();

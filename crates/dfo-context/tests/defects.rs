@@ -1,4 +1,4 @@
-//! The defects of the original's application side, groups f and h: none of them is here.
+//! The defects of the original's application side, group f: none of them is here.
 
 mod support;
 
@@ -7,9 +7,7 @@ use std::time::Duration;
 use dfo_context::model::AckStatus::{Applied, Deferred, Rejected};
 use dfo_context::transport::{ErrorKind, Record};
 use dfo_context::{Action, Boundary, Context, Link, LiveKnob};
-use support::{
-    Optimizer, at, for_nodes, int_knob, plan, plan_for, said, train, wait_for, wait_until,
-};
+use support::{Optimizer, at, for_nodes, int_knob, plan, plan_for, said, train, wait_for};
 
 #[test]
 fn f01_a_bad_value_is_rejected_on_receipt_and_never_reaches_the_application() {
@@ -399,7 +397,7 @@ fn no_context_needs_an_optimizer() {
     let context = optimizer.context();
     let train = support::train(&context);
     assert!(train.window_boundary().is_empty());
-    wait_until("another try", || optimizer.attempts() > 3);
+    optimizer.wait_for_attempts(4);
     assert_eq!(context.status().link, Link::Opening);
     let begun = std::time::Instant::now();
     drop(context);

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -103,9 +103,11 @@ fn child(
     socket: &Path,
 ) -> Result<(), Failure> {
     // Should anything hang, the parent is not to wait.
-    std::thread::spawn(|| {
-        std::thread::sleep(PATIENCE);
-        std::process::abort();
+    let (_alive, end) = channel::<()>();
+    std::thread::spawn(move || {
+        if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            std::process::abort();
+        }
     });
     ensure(
         context.status().link == Link::Forked,

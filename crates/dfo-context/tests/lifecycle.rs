@@ -8,9 +8,7 @@ use dfo_context::model::AckStatus::{Applied, Rejected};
 use dfo_context::model::Value;
 use dfo_context::transport::{ErrorKind, Record};
 use dfo_context::{Action, Boundary, Context, Function, Link, StartError};
-use support::{
-    Optimizer, PATIENCE, at, int_knob, plan, plan_for, said, train, wait_for, wait_until,
-};
+use support::{Optimizer, PATIENCE, at, int_knob, plan, plan_for, said, train, wait_for};
 
 fn apply_all(function: &Function) -> usize {
     function.apply_at(Boundary::Epoch, |_| Ok::<_, String>(()))
@@ -57,9 +55,8 @@ fn the_heartbeat_carries_the_values_in_force() {
     let context = optimizer.builder().heartbeat(beat).start().unwrap();
     let train = train(&context);
     let told = |value: i64| {
-        wait_until("the value", || {
-            optimizer.next_registration().current_value("k") == Some(&value.into())
-        });
+        let is_so = || optimizer.next_registration().current_value("k") == Some(&value.into());
+        assert!((0..1000).any(|_| is_so()), "{value} is never told");
     };
     told(2);
     optimizer.send(&plan("p", 3));
@@ -385,10 +382,8 @@ fn what_is_registered_later_is_told_at_once() {
     for name in ["first", "second"] {
         context.register(name, [int_knob(name, 2)]).unwrap();
         assert_eq!(optimizer.next_registration().function_name, name);
-        wait_until("it to be counted", || {
-            let sent = context.status().sent.registrations;
-            sent == if name == "first" { 1 } else { 2 }
-        });
+        let number = if name == "first" { 1 } else { 2 };
+        wait_for(&context, "the count", |s| s.sent.registrations == number);
     }
 }
 
@@ -420,6 +415,27 @@ fn a_broken_copy_of_a_plan_does_not_answer_for_the_whole_one() {
     let ack = optimizer.next_ack();
     assert_eq!((ack.plan_id.as_str(), ack.status), ("p", Applied));
     assert_eq!(context.status().plans.rejected, 0);
+}
+
+#[test]
+fn who_waits_for_a_status_may_ask_the_context_meanwhile() {
+    let optimizer = Optimizer::new();
+    let context = optimizer.context();
+    let train = train(&context);
+    optimizer.send(&plan("p", 3));
+    let came = context.wait_for(PATIENCE, |_| context.status().plans_waiting == 1);
+    assert!(came && train.value("k") == Some(2.into()));
+    assert!(!context.wait_for(Duration::from_millis(5), |s| s.link == Link::Stopped));
+}
+
+#[test]
+fn knobs_can_be_made_with_the_help_of_their_context() {
+    let context = Context::disabled();
+    let train = train(&context);
+    let like_k = |name| int_knob(name, 1).with_value(train.value("k").unwrap());
+    let knobs = ["a", "b"].into_iter().map(like_k);
+    let others = context.register("others", knobs).unwrap();
+    assert_eq!(others.value("b"), Some(2.into()));
 }
 
 #[test]

@@ -73,9 +73,7 @@ impl ZmqSink {
     /// takes the first one back, and tmq sends the second one later, alone.
     fn try_send(&self, record: &Record) -> Result<bool, zmq::Error> {
         let socket = self.socket.raw();
-        // PUB drops where it believes that a queue is full. It hears at its leisure how far a queue
-        // has come, and then passes over receivers that are not behind: so it is asked to listen.
-        if self.pattern == Pattern::Publish && self.sent % (self.high_water_mark / 4 + 1) == 0 {
+        if self.must_listen() {
             error::retried(|| socket.get_events())?;
         }
         let frames = [
@@ -90,6 +88,19 @@ impl ZmqSink {
             }
         }
         Ok(true)
+    }
+
+    /// Whether libzmq must hear now who came and went and how far the queues have come: at its own
+    /// leisure it does so late, and even between two frames.
+    ///
+    /// - PUSH with three receivers or more may lose its place when one of them goes between the
+    ///   frames, and give the payload to another one than the metadata.
+    /// - PUB passes over a receiver whose queue it believes to be full, although it is not behind.
+    fn must_listen(&self) -> bool {
+        match self.pattern {
+            Pattern::Push => true,
+            Pattern::Publish => self.sent % (self.high_water_mark / 4 + 1) == 0,
+        }
     }
 
     fn check_size(&self, record: &Record) -> Result<(), TransportError> {

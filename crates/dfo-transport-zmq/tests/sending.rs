@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use dfo_transport::{ErrorKind, Record, Sink as _, Source as _};
@@ -168,27 +169,21 @@ async fn a_sending_that_is_given_up_leaves_no_half_of_a_record() {
 }
 
 #[tokio::test]
-async fn records_stay_whole_while_receivers_come_and_go() {
-    // Where a receiver goes between the two frames of a record, libzmq takes the first one back.
+async fn records_stay_whole_while_a_receiver_comes_and_goes() {
+    // Where it goes between the two frames of a record, libzmq takes the first one back.
     let (mut sink, address) = bound(Pattern::Push, ANY).await;
     let over = Arc::new(AtomicBool::new(false));
-    let receivers: Vec<_> = (0..2)
-        .map(|_| {
-            let (address, over) = (address.clone(), Arc::clone(&over));
-            std::thread::spawn(move || come_and_go(&address, &over))
-        })
-        .collect();
+    let until_over = Arc::clone(&over);
+    let receiver = thread::spawn(move || come_and_go(&address, &until_over));
     let started = Instant::now();
     let mut number = 0;
-    while started.elapsed() < Duration::from_secs(2) {
-        let _ = timeout(LONG, sink.send(record(number))).await.unwrap();
+    while started.elapsed() < Duration::from_secs(1) {
+        soon(sink.send(record(number))).await.unwrap();
         number += 1;
     }
     over.store(true, Ordering::Relaxed);
-    for receiver in receivers {
-        let visits = tokio::task::spawn_blocking(move || receiver.join().unwrap());
-        assert!(visits.await.unwrap() > 1);
-    }
+    let visits = tokio::task::spawn_blocking(move || receiver.join().unwrap());
+    assert!(visits.await.unwrap() > 1);
 }
 
 /// Receives a little, goes, and comes back. Gives how often it came.
@@ -203,7 +198,7 @@ fn come_and_go(address: &str, over: &AtomicBool) -> usize {
             let Ok(frames) = socket.recv_multipart(0) else {
                 break;
             };
-            assert_eq!(frames.len(), 2);
+            assert_eq!(frames.len(), 2, "{frames:?}");
             assert_eq!(frames[0], b"{}");
         }
         visits += 1;

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use serde_json::json;
 use tuned_reader::measure::Measurements;
-use tuned_reader::run::{Workload, run};
+use tuned_reader::run::{Outcome, Workload, run};
 use tuned_reader::storage::{Slowness, Storage};
 use tuned_reader::tuning::{Knobs, Optimizer, Tuning};
 
@@ -70,7 +71,7 @@ struct Cli {
     /// Write the times of each window to this file or pipe, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     measurements: Option<PathBuf>,
-    /// Tell the outcome as one JSON object.
+    /// Tell the outcome, and how slow reads were made, as one JSON object.
     #[arg(long)]
     json: bool,
 }
@@ -129,7 +130,7 @@ fn read(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut stdout = std::io::stdout().lock();
     match cli.json {
-        true => writeln!(stdout, "{}", serde_json::to_string(&outcome)?)?,
+        true => writeln!(stdout, "{}", as_json(cli, &outcome))?,
         false => writeln!(stdout, "{outcome}")?,
     }
     Ok(match outcome.is_complete {
@@ -162,6 +163,20 @@ fn introduce(cli: &Cli) -> std::io::Result<()> {
             None => "; no optimizer",
         }
     )
+}
+
+/// The outcome, and under what conditions it came about.
+fn as_json(cli: &Cli, outcome: &Outcome) -> serde_json::Value {
+    json!({
+        "reads": {
+            "files": cli.files,
+            "file_kib": cli.file_kib,
+            "latency_ms": cli.read_latency_ms,
+            "bandwidth_mib": cli.bandwidth_mib,
+            "compute_ms": cli.compute_ms,
+        },
+        "outcome": outcome,
+    })
 }
 
 fn optimizer(cli: &Cli) -> Option<Optimizer> {

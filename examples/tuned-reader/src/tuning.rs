@@ -10,7 +10,7 @@
 use std::error::Error;
 
 use dfo_context::{Action, Context, Function, LiveKnob};
-use dfo_model::{Knob, KnobType, Range, Response, StepMode};
+use dfo_model::{Knob, KnobType, Number, Range, Response, StepMode};
 use dfo_transport_zmq::Zmq;
 use serde::Serialize;
 
@@ -139,7 +139,7 @@ impl Tuning {
 /// Makes one change. Its value is within the knob's range already. Gives the values before and since,
 /// or why it could not be made.
 fn make<T: Send + 'static>(action: &Action, pool: &mut Pool<T>) -> Result<(u32, u32), String> {
-    let wanted = action.new_value().as_number().map(|n| n.truncated());
+    let wanted = action.new_value().as_number().map(Number::truncated);
     let Some(wanted) = wanted.and_then(|n| u32::try_from(n).ok()) else {
         return Err("not a number of things".to_owned());
     };

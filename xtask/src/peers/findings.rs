@@ -51,7 +51,7 @@ impl Finding {
     /// The finding as the diagnoser sends it.
     pub fn frames(&self) -> Frames {
         let scope = format!("node:{}:app:window", self.node.name());
-        let (severity, score) = match self.severe {
+        let (severity, number) = match self.severe {
             true => ("critical", 0.9),
             false => ("low", 0.3),
         };
@@ -59,7 +59,7 @@ impl Finding {
         let begin = format!(
             "{{\"finding_type\": \"fetch_pressure\", \"scope\": \"{scope}\", \"layer\": \"node\", \
              \"view_type\": \"window\", \"motif\": \"persistent_pressure\", \"severity\": \"{severity}\", \
-             \"severity_score\": {score:?}, \"confidence\": 0.75, \"prevalence\": 1.0, \"persistence\": 10, \
+             \"severity_score\": {number:?}, \"confidence\": 0.75, \"prevalence\": 1.0, \"persistence\": 10, \
              \"support_windows\": 10, \"trend_direction\": \"stable\", \"last_seen_window\": {window}, \
              \"contributing_facts\": [[\"fetch_pressure\", \"{scope}\"]], \"recommendation_bundle\": \
              \"data_loading\", \"opportunity_tags\": [\"{tag}\"], \"suppresses_tags\": [], \"summary\": \

@@ -1,6 +1,5 @@
 //! `dfo serve zmq` as a process.
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -21,6 +20,14 @@ pub struct Served {
     pub plans: String,
     /// Where it takes registrations and acknowledgements.
     pub control: String,
+}
+
+/// What a process occupies of the machine's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    pub resident_kib: u64,
+    /// The most that it ever was.
+    pub most_kib: u64,
 }
 
 impl Served {
@@ -77,11 +84,11 @@ impl Served {
         Ok(done)
     }
 
-    /// The memory that it has now, in bytes.
-    pub fn resident(&self) -> Result<u64> {
+    /// The memory that it has now.
+    pub fn memory(&self) -> Result<Memory> {
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path).context(path)?;
-        resident(&status).context("no VmRSS in kB")
+        Memory::read(&status).context("no VmRSS and VmHWM in kB")
     }
 
     fn next(&self) -> Result<Json> {
@@ -105,7 +112,6 @@ impl Drop for Served {
 fn listen(log: ChildStderr) -> Receiver<Json> {
     let (tell, told) = sync_channel(10_000);
     thread::spawn(move || {
-        let mut plain = VecDeque::new();
         for line in BufReader::new(log).lines().map_while(Result::ok) {
             if line.starts_with("{\"event\":\"optimizer.plan\"") {
                 continue;
@@ -113,20 +119,25 @@ fn listen(log: ChildStderr) -> Receiver<Json> {
             match serde_json::from_str(&line) {
                 // Where no one listens any more, the rest is read all the same.
                 Ok(event) => drop(tell.try_send(event)),
-                Err(_) => plain.push_back(line),
+                Err(_) => println!("dfo serve: {line}"),
             }
         }
-        plain.iter().for_each(|line| println!("dfo serve: {line}"));
     });
     told
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+impl Memory {
+    /// From a process's status, as Linux tells it.
+    fn read(status: &str) -> Option<Self> {
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix("kB")?.trim().parse().ok()
+        };
+        Some(Memory {
+            resident_kib: kib("VmRSS:")?,
+            most_kib: kib("VmHWM:")?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -135,8 +146,12 @@ mod tests {
 
     #[test]
     fn the_memory_is_read_from_the_status() {
-        let status = "VmPeak:\t  999 kB\nVmRSS:\t    2048 kB\nThreads:\t4\n";
-        assert_eq!(resident(status), Some(2 * 1024 * 1024));
-        assert_eq!(resident("VmPeak: 1 kB"), None);
+        let status = "VmHWM:\t    3000 kB\nVmRSS:\t    2048 kB\nThreads:\t4\n";
+        let expected = Memory {
+            resident_kib: 2048,
+            most_kib: 3000,
+        };
+        assert_eq!(Memory::read(status), Some(expected));
+        assert_eq!(Memory::read("VmRSS: 1 kB"), None);
     }
 }

@@ -106,14 +106,16 @@ impl<'a> Application<'a> {
 
     fn acknowledge(&self, plan: &[u8]) -> Result<()> {
         let plan = ActionPlan::decode(plan).into_result().context("a plan")?;
-        let mut ack = Ack::new(&plan.plan_id, AckStatus::Applied);
-        ack.knob_id = plan.knob_id;
-        ack.old_value = plan.old_value;
-        ack.new_value = Some(plan.new_value);
-        ack.window_index = Some(plan.window_index);
-        ack.target_nodes = plan.target_nodes;
-        ack.instance = INSTANCE.to_owned();
-        ack.node = NODE.to_owned();
+        let ack = Ack {
+            knob_id: plan.knob_id,
+            old_value: plan.old_value,
+            new_value: Some(plan.new_value),
+            window_index: Some(plan.window_index),
+            target_nodes: plan.target_nodes,
+            instance: INSTANCE.to_owned(),
+            node: NODE.to_owned(),
+            ..Ack::new(plan.plan_id, AckStatus::Applied)
+        };
         self.say(&ack.metadata(), serde_json::to_vec(&ack)?)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cargo_metadata::camino::Utf8PathBuf;
+use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Project, Violation};
 
@@ -34,7 +34,7 @@ pub fn examples_are_members(project: &Project) -> Vec<Violation> {
     let packages = project.metadata.workspace_packages();
     let manifests = packages.iter().filter_map(|package| {
         let inside = package.manifest_path.strip_prefix(root);
-        inside.ok().map(|path| path.as_str())
+        inside.ok().map(Utf8Path::as_str)
     });
     not_members(&project.tracked.paths, &manifests.collect())
 }

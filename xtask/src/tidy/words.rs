@@ -40,9 +40,18 @@ pub fn left_to_do(project: &Project) -> Vec<Violation> {
     violations
 }
 
-/// Tests wait for what they test, not for a time.
+/// How a comment begins that says why a test sleeps all the same.
+const SLEEPS: &str = "// Sleeps";
+
+/// Tests wait for what they test, not for a time. Where one has to sleep (it plays someone slow; it
+/// looks again and again, up to a deadline) the line above says why.
 pub fn sleeping_tests(project: &Project) -> Vec<Violation> {
-    project.sources.iter().flat_map(sleeps_in).collect()
+    let texts = project.tracked.texts.iter();
+    let of_texts = texts.filter_map(|file| {
+        let source = project.sources.iter().find(|s| s.path == file.path)?;
+        Some(sleeps_in(source, &file.text))
+    });
+    of_texts.flatten().collect()
 }
 
 fn in_texts(project: &Project, check: fn(&TextFile) -> Vec<Violation>) -> Vec<Violation> {
@@ -109,12 +118,18 @@ fn unfinished_in(source: &Source) -> Vec<Violation> {
     violations
 }
 
-fn sleeps_in(source: &Source) -> Vec<Violation> {
+fn sleeps_in(source: &Source, text: &str) -> Vec<Violation> {
+    let says_why = |at: usize| {
+        let above = text[..at].rsplit('\n').nth(1);
+        above.is_some_and(|line| line.trim_start().starts_with(SLEEPS))
+    };
     let sleeps = source
         .words("thread::sleep")
-        .filter(|&at| source.is_test(at));
-    let what = "a test sleeps: wait for the event, or pass the time in";
-    sleeps.map(|at| source.violation(at, what)).collect()
+        .filter(|&at| source.is_test(at) && !says_why(at));
+    let what = format!(
+        "a test sleeps: wait for the event, or pass the time in, or say why above (`{SLEEPS}: …`)"
+    );
+    sleeps.map(|at| source.violation(at, &what)).collect()
 }
 
 #[cfg(test)]
@@ -133,7 +148,7 @@ mod tests {
     }
 
     fn sleeps(path: &str, text: &str) -> Vec<Violation> {
-        sleeps_in(&Source::new(path, text))
+        sleeps_in(&Source::new(path, text), text)
     }
 
     #[test]
@@ -185,5 +200,17 @@ mod tests {
         assert_eq!(sleeps("crates/a/tests/b.rs", sleep).len(), 1);
         let module = format!("#[cfg(test)]\nmod tests {{ fn f() {{ {sleep} }} }}");
         assert_eq!(sleeps("crates/a/src/lib.rs", &module).len(), 1);
+    }
+
+    #[test]
+    fn a_test_may_sleep_that_says_why() {
+        let sleep = "std::thread::sleep(a);";
+        let said = format!("    // Sleeps: it plays someone slow.\n    {sleep}\n");
+        assert_eq!(sleeps("crates/a/tests/b.rs", &said), []);
+        assert_eq!(sleeps("a/tests/b.rs", &format!("{said}{sleep}")).len(), 1);
+        assert_eq!(
+            sleeps("a/tests/b.rs", &format!("// Slow\n{sleep}")).len(),
+            1
+        );
     }
 }

@@ -6,9 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use dfo_planner::Settings;
+use dfo_service::AckMode;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 
+use super::serve;
+use crate::args::{Format, Whose, ack_mode};
 use crate::exit::Failure;
 
 #[derive(Debug, Default, Deserialize)]
@@ -18,17 +23,22 @@ pub(crate) struct Config {
     pub(crate) transport: Option<String>,
     pub(crate) knobs: Vec<PathBuf>,
     pub(crate) bootstrap: Vec<String>,
+    #[serde(deserialize_with = "seconds")]
     pub(crate) idle_timeout: Option<f64>,
     pub(crate) senders: Option<usize>,
+    #[serde(deserialize_with = "seconds")]
     pub(crate) heartbeat: Option<f64>,
     pub(crate) plan_queue: Option<usize>,
     pub(crate) dead_letter: Option<PathBuf>,
     pub(crate) dead_letter_limit: Option<u64>,
     pub(crate) dry_run: Option<bool>,
-    pub(crate) acks: Option<String>,
-    pub(crate) settings: Option<String>,
+    #[serde(deserialize_with = "acks")]
+    pub(crate) acks: Option<AckMode>,
+    #[serde(deserialize_with = "choice")]
+    pub(crate) settings: Option<Whose>,
     pub(crate) explain: Option<bool>,
-    pub(crate) format: Option<String>,
+    #[serde(deserialize_with = "choice")]
+    pub(crate) format: Option<Format>,
     /// Options of the transport: a text, a number, a bool, or a list of them.
     options: BTreeMap<String, toml::Value>,
     /// The planner's settings, ours where they are not named.
@@ -78,4 +88,26 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
         toml::Value::Array(values) => values.iter().map(text).collect(),
         value => Some(vec![text(value)?]),
     }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    let seconds = f64::deserialize(from)?;
+    serve::check_seconds(seconds)
+        .map(Some)
+        .map_err(D::Error::custom)
+}
+
+fn acks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<AckMode>, D::Error> {
+    let text = String::deserialize(from)?;
+    ack_mode(&text).map(Some).map_err(D::Error::custom)
+}
+
+/// One of the words that the flag takes.
+fn choice<'de, T: ValueEnum, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let text = String::deserialize(from)?;
+    T::from_str(&text, false).map(Some).map_err(|_| {
+        let known = T::value_variants().iter().filter_map(T::to_possible_value);
+        let known: Vec<_> = known.map(|v| v.get_name().to_owned()).collect();
+        D::Error::custom(format!("expected {}, found {text:?}", known.join(" or ")))
+    })
 }

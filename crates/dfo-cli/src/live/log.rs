@@ -4,8 +4,10 @@
 //! not fit are dropped, and counted.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use dfo_service::{Channel, Ended, Happening, Observer};
 use serde_json::json;
@@ -14,11 +16,14 @@ use crate::input::Complaints;
 use crate::output::{ErrorStream, count};
 use crate::report::{self, Detail, Done, Level, Remark, Report};
 
-/// Lines that wait for the writer, at most.
-const LINES: usize = 8192;
+/// Texts of one or more lines that wait for the writer, at most.
+const TEXTS: usize = 8192;
 
-/// How long to wait in the end for the last lines to be written.
+/// In the end the last lines are waited for, unless nothing at all is written for so long.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// No longer than this, however slowly they are read.
+const LAST_WORDS_AT_MOST: Duration = Duration::from_secs(1);
 
 /// The log of one service.
 pub(crate) struct Log {
@@ -31,8 +36,16 @@ pub(crate) struct Log {
 /// The way to the writer.
 #[derive(Clone)]
 struct Lines {
-    sender: SyncSender<Vec<u8>>,
-    dropped: std::sync::Arc<std::sync::atomic::AtomicU64>,
+    sender: Sender<Vec<u8>>,
+    queue: Arc<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Texts that wait for the writer.
+    waiting: AtomicUsize,
+    /// Lines that were dropped.
+    dropped: AtomicU64,
 }
 
 /// The end of the log, for the words after the service's.
@@ -48,19 +61,18 @@ impl Log {
         detail: Detail,
         stream: ErrorStream,
     ) -> io::Result<(Self, Epilogue)> {
-        let (sender, lines) = sync_channel(LINES);
-        let (all_written, written) = sync_channel(1);
+        let (sender, lines) = channel();
+        let (all_written, written) = channel();
+        let queue = Arc::<Queue>::default();
+        let of_writer = Arc::clone(&queue);
         std::thread::Builder::new()
             .name("dfo-log".to_owned())
             .spawn(move || {
-                write_all(&lines, &stream);
+                write_all(&lines, &of_writer, &stream);
                 // Where no one waits any more, no one wants to know.
                 let _ = all_written.send(());
             })?;
-        let lines = Lines {
-            sender,
-            dropped: std::sync::Arc::default(),
-        };
+        let lines = Lines { sender, queue };
         let log = Log {
             lines: lines.clone(),
             report,
@@ -84,25 +96,48 @@ impl Log {
 
 type Fields<'a> = &'a [(&'static str, serde_json::Value)];
 
-fn write_all(lines: &Receiver<Vec<u8>>, stream: &ErrorStream) {
-    for line in lines {
+fn write_all(texts: &Receiver<Vec<u8>>, queue: &Queue, stream: &ErrorStream) {
+    for text in texts {
         // Where it cannot be written there is no one to tell.
-        let _ = stream.write_all(&line);
+        let _ = stream.write_all(&text);
+        queue.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Lines {
+    /// Writes if there is room.
     fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        let mut text = Vec::new();
-        // Writing to memory does not fail.
-        if write(&mut text).is_ok()
-            && !text.is_empty()
-            && let Err(TrySendError::Full(_)) = self.sender.try_send(text)
-        {
-            self.dropped
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let text = text(write);
+        if self.waiting() < TEXTS {
+            return self.send(text);
+        }
+        let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.queue.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// The last words have room always.
+    fn write_at_last(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        self.send(text(write));
+    }
+
+    fn send(&self, text: Vec<u8>) {
+        if !text.is_empty() {
+            self.queue.waiting.fetch_add(1, Ordering::Relaxed);
+            // Fails only where the writer is gone, and with it who would read.
+            let _ = self.sender.send(text);
         }
     }
+
+    fn waiting(&self) -> usize {
+        self.queue.waiting.load(Ordering::Relaxed)
+    }
+}
+
+fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Vec<u8> {
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = write(&mut text);
+    text
 }
 
 impl Epilogue {
@@ -117,7 +152,7 @@ impl Epilogue {
             planner: &ended.planner,
         };
         let Epilogue { lines, written } = self;
-        let dropped = lines.dropped.load(std::sync::atomic::Ordering::Relaxed);
+        let dropped = lines.queue.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let text =
                 format!("{dropped} lines of this log were dropped: no one read it fast enough");
@@ -127,12 +162,20 @@ impl Epilogue {
                 text: &text,
                 fields: &[("dropped", dropped.into())],
             };
-            lines.write(|out| report.remark(&remark, out));
+            lines.write_at_last(|out| report.remark(&remark, out));
         }
-        lines.write(|out| report.done(&done, out));
+        lines.write_at_last(|out| report.done(&done, out));
+        let queue = Arc::clone(&lines.queue);
         // The writer ends when the last sender is gone.
         drop(lines);
-        let _ = written.recv_timeout(LAST_WORDS);
+        let begun = Instant::now();
+        let mut waiting = queue.waiting.load(Ordering::Relaxed);
+        while let Err(RecvTimeoutError::Timeout) = written.recv_timeout(LAST_WORDS) {
+            let before = std::mem::replace(&mut waiting, queue.waiting.load(Ordering::Relaxed));
+            if waiting == before || begun.elapsed() > LAST_WORDS_AT_MOST {
+                return;
+            }
+        }
     }
 }
 

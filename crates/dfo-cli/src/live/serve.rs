@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgMatches, Args, ValueEnum};
+use clap::{ArgMatches, Args};
 use dfo_planner::{PlanIds, Planner};
 use dfo_service::{AckMode, Ended, Service};
 use dfo_transport::{OptimizerEnds, Options, Role, Transport};
@@ -25,8 +25,9 @@ pub(crate) struct ServeArgs {
     config: Option<PathBuf>,
     #[command(flatten)]
     knobs: KnobSources,
-    /// Stop after so many seconds without findings; 0 is never. [default: 0]
-    #[arg(long, value_name = "SECONDS", env = "DFOPTIMIZER_IDLE_TIMEOUT_SEC", value_parser = seconds)]
+    /// Stop after so many seconds without findings; 0 is never. [env: DFOPTIMIZER_IDLE_TIMEOUT_SEC]
+    /// [default: 0]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     idle_timeout: Option<f64>,
     /// So many ends of stream end a source of findings. [default: as many as it had senders at one
     /// time]
@@ -65,9 +66,14 @@ pub(crate) struct ServeArgs {
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: Option<f64> = text.trim().parse().ok();
-    let seconds = seconds.filter(|s| Duration::try_from_secs_f64(*s).is_ok());
-    seconds.ok_or_else(|| "expected a number of seconds, 0 or more".to_owned())
+    check_seconds(text.trim().parse().unwrap_or(f64::NAN))
+}
+
+/// Whether it can be a time.
+pub(crate) fn check_seconds(seconds: f64) -> Result<f64, String> {
+    let is_time = Duration::try_from_secs_f64(seconds).is_ok();
+    let wrong = || "expected a number of seconds, 0 or more".to_owned();
+    is_time.then_some(seconds).ok_or_else(wrong)
 }
 
 /// All choices, from flags, environment and file.
@@ -149,8 +155,8 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
     let options = super::options(transport, Role::Optimizer, given, file.options())?;
 
     let mut service = dfo_service::Settings::default();
-    let idle = args.idle_timeout.or(file.idle_timeout);
-    service.idle_timeout = positive("idle-timeout", idle)?;
+    let idle = args.idle_timeout.or(idle_timeout_of_environment()?);
+    service.idle_timeout = positive("idle-timeout", idle.or(file.idle_timeout))?;
     service.senders = args.senders.or(file.senders);
     if let Some(heartbeat) = positive("heartbeat", args.heartbeat.or(file.heartbeat))? {
         service.heartbeat = heartbeat;
@@ -163,17 +169,13 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
         service.dead_letter_limit = limit;
     }
 
-    let acks = match (args.acks, &file.acks) {
-        (Some(acks), _) => Some(acks),
-        (None, Some(text)) => Some(ack_mode(text).map_err(|e| wrong("acks", &e))?),
-        (None, None) => None,
-    };
+    let acks = args.acks.or(file.acks);
     let is_dry = args.dry_run || file.dry_run == Some(true);
     if acks.is_some() && !is_dry {
         let what = "--acks says when plans of a dry run are acknowledged; add --dry-run";
         return Err(Failure::Usage(what.to_owned()));
     }
-    let whose = or_in_file(args.settings, file.settings.as_deref(), "settings")?;
+    let whose = args.settings.or(file.settings);
     let planner = match (whose, file.planner.take()) {
         (Some(whose), None) => whose.settings(),
         (None, Some(settings)) => settings,
@@ -184,7 +186,7 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
             return Err(Failure::Usage(what.to_owned()));
         }
     };
-    let format = or_in_file(args.format, file.format.as_deref(), "format")?;
+    let format = args.format.or(file.format);
     let debug = variable("DFOPTIMIZER_DEBUG").as_deref() == Some("1");
     Ok(Plan {
         transport,
@@ -212,17 +214,13 @@ fn named_transport<'a>(file: &Config, known: &'a Known) -> Result<&'a dyn Transp
     super::find(&name, known)
 }
 
-fn or_in_file<T: ValueEnum>(
-    given: Option<T>,
-    in_file: Option<&str>,
-    name: &str,
-) -> Result<Option<T>, Failure> {
-    match (given, in_file) {
-        (None, Some(text)) => T::from_str(text, false)
-            .map(Some)
-            .map_err(|error| wrong(name, &error)),
-        (given, _) => Ok(given),
-    }
+/// What job scripts set already.
+fn idle_timeout_of_environment() -> Result<Option<f64>, Failure> {
+    const NAME: &str = "DFOPTIMIZER_IDLE_TIMEOUT_SEC";
+    let text = variable(NAME).filter(|text| !text.is_empty());
+    let given = text
+        .map(|text| seconds(&text).map_err(|what| wrong(NAME, &format!("{what}, found {text:?}"))));
+    given.transpose()
 }
 
 /// Seconds as a duration; 0 is none.

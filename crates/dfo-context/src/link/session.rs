@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Timing;
 use super::waits::Waits;
-use crate::desk::{Audience, Outgoing};
+use crate::desk::{Audience, Desk, Outgoing};
 use crate::messages::{ack_record, registration_record};
 use crate::shared::Shared;
 
@@ -95,24 +95,19 @@ pub(super) async fn send(
 }
 
 pub(super) fn next(shared: &Shared) -> Option<Outgoing> {
-    shared.desk()?.next_outgoing()
+    shared.at_desk(Desk::next_outgoing)?
 }
 
 pub(super) fn count_sent(shared: &Shared, sent: Option<&Outgoing>) {
-    let Some(mut desk) = shared.desk() else {
-        return;
-    };
-    match sent {
+    shared.at_desk(|desk| match sent {
         Some(Outgoing::Ack(_)) => desk.sent.acks += 1,
         Some(Outgoing::Registration(..)) => desk.sent.registrations += 1,
         None => {}
-    }
+    });
 }
 
 pub(super) fn note(shared: &Shared, error: &TransportError) {
-    if let Some(mut desk) = shared.desk() {
-        desk.last_error = Some(error.to_string());
-    }
+    shared.at_desk(|desk| desk.last_error = Some(error.to_string()));
 }
 
 fn note_losses(shared: &Shared, known: &mut Losses, now: Losses) {

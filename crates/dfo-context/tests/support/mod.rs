@@ -9,7 +9,7 @@
 )]
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -27,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The optimizer's place, as the application's transport reaches it. A clone is the same place.
 #[derive(Clone, Default)]
 pub struct Optimizer {
-    state: Arc<Mutex<State>>,
+    shared: Arc<(Mutex<State>, Condvar)>,
 }
 
 #[derive(Default)]
@@ -91,7 +91,22 @@ impl Optimizer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.shared.0.lock().unwrap()
+    }
+
+    /// Looks at the state, or changes it; whoever waits for a change sees it.
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let result = act(&mut self.lock());
+        self.shared.1.notify_all();
+        result
+    }
+
+    fn wait_until(&self, what: &str, is_so: impl Fn(&State) -> bool) {
+        let waited = self
+            .shared
+            .1
+            .wait_timeout_while(self.lock(), PATIENCE, |s| !is_so(s));
+        assert!(!waited.unwrap().1.timed_out(), "{what} did not come");
     }
 
     pub fn transport(&self) -> MemoryTransport {
@@ -116,7 +131,12 @@ impl Optimizer {
 
     /// Waits until the ends have done wrong what they were to do wrong in receiving.
     pub fn wait_until_faults_are_met(&self) {
-        wait_until("the faults", || self.lock().faults.receiving.is_empty());
+        self.wait_until("the faults", |state| state.faults.receiving.is_empty());
+    }
+
+    /// Waits until applications have tried so often to open the transport.
+    pub fn wait_for_attempts(&self, number: u64) {
+        self.wait_until("another try", |state| state.attempts >= number);
     }
 
     pub fn attempts(&self) -> u64 {
@@ -129,7 +149,7 @@ impl Optimizer {
 
     /// Waits until an application has opened the transport so often.
     pub fn wait_for_connection(&self, number: u64) {
-        wait_until("a connection", || self.connections() >= number);
+        self.wait_until("a connection", |state| state.connections >= number);
     }
 
     /// Is killed: its ends go away, and nobody is there.
@@ -163,7 +183,7 @@ impl Optimizer {
     }
 
     pub fn send_records(&self, records: impl IntoIterator<Item = Record>) {
-        wait_until("a connection", || self.lock().connection.is_some());
+        self.wait_until("a connection", |state| state.connection.is_some());
         let mut plans = self.lock().connection.as_ref().unwrap().plans.clone();
         block_on(async {
             for record in records {
@@ -257,18 +277,10 @@ impl Runtime {
     }
 }
 
-/// Waits for something that another thread does.
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
 /// Waits until the context's status is as wanted.
 pub fn wait_for(context: &Context, what: &str, is_so: impl Fn(&Status) -> bool) {
-    wait_until(what, || is_so(&context.status()));
+    let came = context.wait_for(PATIENCE, is_so);
+    assert!(came, "{what} did not come: {:?}", context.status());
 }
 
 pub struct MemoryTransport(Optimizer);
@@ -303,8 +315,8 @@ impl Transport for MemoryTransport {
     async fn application(&self, options: &Options) -> Result<ApplicationEnds, TransportError> {
         options.required("address")?;
         options.parsed::<u32>("size", "a whole number")?;
+        self.0.with(|state| state.attempts += 1);
         let mut state = self.0.lock();
-        state.attempts += 1;
         let refusal = state.refusals.pop_front();
         let away = state.is_away.then_some(ErrorKind::Unreachable);
         if let Some(kind) = refusal.or(away) {
@@ -324,6 +336,8 @@ impl Transport for MemoryTransport {
             waiting,
         });
         let has_control = !state.faults.has_no_control;
+        drop(state);
+        self.0.with(|_| {});
         let sink = FaultySink(self.0.clone(), sink);
         Ok(ApplicationEnds {
             plans: Box::new(FaultySource(self.0.clone(), source)),
@@ -348,13 +362,11 @@ impl Source for FaultySource {
     }
 
     async fn receive(&mut self, limit: usize) -> Result<Vec<Record>, TransportError> {
-        let (fault, panics) = {
-            let faults = &mut self.0.lock().faults;
-            (
-                faults.receiving.pop_front(),
-                std::mem::take(&mut faults.panics),
-            )
-        };
+        let (fault, panics) = self.0.with(|state| {
+            let faults = &mut state.faults;
+            let panics = std::mem::take(&mut faults.panics);
+            (faults.receiving.pop_front(), panics)
+        });
         assert!(!panics, "as the test wants it");
         match fault {
             Some(kind) => Err(error(kind, Operation::Receive)),
