@@ -1,5 +1,7 @@
 //! The loop: from the start of the tasks to the end of the last one.
 
+mod stopping;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use dfo_planner::Planner;
 use dfo_transport::{Losses, Named, OptimizerEnds, Sink, Source};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::counts::Counts;
 use crate::dead_letters::DeadLetters;
@@ -466,116 +468,6 @@ impl Running {
             Err(error) => broken(Some(error)),
         }
     }
-
-    /// Stops in order: no more comes in, what has arrived is decided on, what is planned leaves.
-    async fn wind_down(mut self, reason: Reason) -> Ended {
-        self.engine
-            .observer
-            .observe(&Happening::Stopping { reason: &reason });
-        let (now, time) = (Instant::now(), self.settings.stop_within);
-        self.stop.send_replace(true);
-        // Half of the time for what has arrived; then the sinks have theirs, and a little is left, so
-        // that what they say still counts.
-        let failure = self.drain(after(now, time / 2)).await;
-        for (_, outbox) in &self.engine.outboxes {
-            outbox.close();
-        }
-        self.deadline.send_replace(Some(after(now, time / 5 * 4)));
-        let later = self.part(after(now, time)).await;
-        let reason = match reason.is_orderly() {
-            true => failure.or(later).unwrap_or(reason),
-            false => reason,
-        };
-        self.finish(reason)
-    }
-
-    /// Decides on what has arrived, until the sources are closed. What failed, if something did.
-    async fn drain(&mut self, deadline: Instant) -> Option<Reason> {
-        let mut failure = None;
-        // Ours go, so that the channels end with the last source.
-        self.findings.hang_up();
-        self.control.hang_up();
-        // Looked at before each: where there is always something, a timeout is never asked.
-        while Instant::now() < deadline {
-            let next = async {
-                tokio::select! {
-                    Some(arrival) = self.findings.receiver.recv() => Some((Channel::Findings, arrival)),
-                    Some(arrival) = self.control.receiver.recv() => Some((Channel::Control, arrival)),
-                    else => None,
-                }
-            };
-            let Ok(Some((channel, arrival))) = timeout_at(deadline, next).await else {
-                break;
-            };
-            let end = self.take(channel, arrival).filter(|r| !r.is_orderly());
-            failure = failure.or(end);
-        }
-        failure
-    }
-
-    /// Waits until all tasks have ended. What failed, if something did.
-    async fn part(&mut self, deadline: Instant) -> Option<Reason> {
-        let mut failure = None;
-        while !self.intakes.is_empty() || !self.deliveries.is_empty() {
-            let end = tokio::select! {
-                Some(ended) = self.intakes.join_next() => broken(ended.err()),
-                Some(ended) = self.deliveries.join_next() => self.take_delivered(ended),
-                Some(arrival) = self.news.1.recv() => self.take(Channel::Plans, arrival),
-                // There was no time for these.
-                Some(arrival) = self.findings.receiver.recv() => self.leave(Channel::Findings, arrival),
-                Some(arrival) = self.control.receiver.recv() => self.leave(Channel::Control, arrival),
-                () = sleep_until(deadline) => break,
-            };
-            failure = failure.or(end);
-        }
-        while let Ok(arrival) = self.news.1.try_recv() {
-            self.take(Channel::Plans, arrival);
-        }
-        failure
-    }
-
-    /// Takes what there is no more time to decide on.
-    fn leave(&mut self, channel: Channel, arrival: Arrival) -> Option<Reason> {
-        if let What::Records { records, .. } = &arrival.what {
-            self.engine.counts.undecided += records.len() as u64;
-            return None;
-        }
-        self.take(channel, arrival).filter(|r| !r.is_orderly())
-    }
-
-    fn finish(mut self, reason: Reason) -> Ended {
-        for inlet in [&mut self.findings, &mut self.control] {
-            while let Ok(arrival) = inlet.receiver.try_recv() {
-                if let What::Records { records, .. } = arrival.what {
-                    self.engine.counts.undecided += records.len() as u64;
-                }
-            }
-        }
-        let waiting = self.engine.outboxes.iter().map(|(_, o)| o.len() as u64);
-        self.engine.counts.undelivered += waiting.sum::<u64>();
-        let taps = self.findings.sources.iter().chain(&self.control.sources);
-        let counts = &mut self.engine.counts;
-        for tap in taps {
-            counts.too_large += tap.losses.too_large;
-            counts.disconnections += tap.losses.disconnections;
-        }
-        counts.sent = self
-            .engine
-            .outboxes
-            .iter()
-            .map(|(_, o)| o.count_sent())
-            .sum();
-        counts.applications = self.engine.roster.len() as u64;
-        let counts = self.engine.counts;
-        self.engine
-            .observer
-            .observe(&Happening::Stopped { counts: &counts });
-        Ended {
-            reason,
-            counts,
-            planner: self.engine.planner,
-        }
-    }
 }
 
 impl Inlet {
@@ -586,11 +478,6 @@ impl Inlet {
             receiver,
             sources: Vec::new(),
         }
-    }
-
-    /// Gives up our own way in, so that the channel ends with the last source.
-    fn hang_up(&mut self) {
-        self.sender = mpsc::channel(1).0;
     }
 }
 

@@ -111,7 +111,7 @@ impl Lines {
         if self.waiting() < TEXTS {
             return self.send(text);
         }
-        let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lines = text.split(|byte| *byte == b'\n').skip(1).count() as u64;
         self.queue.dropped.fetch_add(lines, Ordering::Relaxed);
     }
 
@@ -212,6 +212,21 @@ impl Observer for Log {
                     ("of", json!(of)),
                 ];
                 self.remark("optimizer.ended", Level::Info, &text, &fields);
+            }
+            Happening::SourceOver { channel, from } => {
+                let (level, text) = match channel {
+                    Channel::Control => (
+                        Level::Warning,
+                        format!(
+                            "{from} has ended: no more registrations and acknowledgements come from it"
+                        ),
+                    ),
+                    Channel::Findings | Channel::Plans => {
+                        (Level::Info, format!("{from} has ended"))
+                    }
+                };
+                let fields = [("channel", json!(channel.name())), ("from", json!(from))];
+                self.remark("optimizer.source_over", level, &text, &fields);
             }
             // After the first, each time it has failed as often again.
             Happening::Retrying { end, error, times } if times.is_power_of_two() => {
