@@ -30,6 +30,8 @@ more=("$@")
 # Everything that was started ends with this script, however it ends.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 scratch=$(mktemp -d)
+# The program's files go there too: one that is killed leaves them behind.
+export TMPDIR=$scratch
 running=()
 clean_up() {
     for pid in "${running[@]}"; do

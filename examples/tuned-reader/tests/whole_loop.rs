@@ -42,7 +42,7 @@ impl Optimizer {
 }
 
 /// Longer than anything here takes.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// The options of the transport are the names of the sockets too.
 fn ipc(folder: &Path, name: &str) -> String {
@@ -162,28 +162,46 @@ fn the_program_goes_on_where_its_measurements_cannot_be_written() {
     assert!(complaints.contains("measurements"), "{complaints}");
 }
 
+/// A window in which the program waited most of the time.
+const WINDOW: &str = r#"{"window": 1, "samples": 8, "fetch_s": 0.9, "compute_s": 0.1}"#;
+
+fn diagnose(folder: &Path, address: &str, patience: &str, lines: &[&str]) -> Output {
+    let times = folder.join("times");
+    std::fs::write(&times, lines.join("\n")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_stand-in-diagnoser"))
+        .args([
+            "--address",
+            address,
+            "--patience",
+            patience,
+            "--measurements",
+        ])
+        .arg(&times)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_line_that_makes_no_sense_is_named_and_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let optimizer = Optimizer::start(folder.path(), |service| service);
+    let lines = [WINDOW, r#"{"window": "two"}"#, WINDOW];
+    let address = ipc(folder.path(), "address");
+    let output = diagnose(folder.path(), &address, "60", &lines);
+    assert!(output.status.success());
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(complaints.contains("times:2: "), "{complaints}");
+    assert_eq!(optimizer.ended().counts.findings, 2);
+}
+
 #[test]
 fn a_diagnoser_without_an_optimizer_says_so_and_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let times = folder.path().join("times");
-    let lines = [
-        r#"{"window": 1, "samples": 8, "fetch_s": 0.9, "compute_s": 0.1}"#,
-        r#"{"window": "two"}"#,
-        r#"{"window": 3, "samples": 8, "fetch_s": 0.9, "compute_s": 0.1}"#,
-    ];
-    std::fs::write(&times, lines.join("\n")).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_stand-in-diagnoser"))
-        .args(["--address", "tcp://127.0.0.1:0", "--patience", "1"])
-        .arg("--measurements")
-        .arg(&times)
-        .output()
-        .unwrap();
+    let output = diagnose(folder.path(), "tcp://127.0.0.1:0", "1", &[WINDOW]);
     assert!(!output.status.success());
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        complaints.contains("no optimizer took a finding"),
-        "{complaints}"
-    );
+    let expected = "no optimizer took a finding";
+    assert!(complaints.contains(expected), "{complaints}");
     // The port that it chose is told.
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.starts_with("findings at tcp://127.0.0.1:"), "{told}");
