@@ -25,9 +25,7 @@ pub(crate) struct ServeArgs {
     config: Option<PathBuf>,
     #[command(flatten)]
     knobs: KnobSources,
-    /// Stop after so many seconds without findings; 0 is never. [env: DFOPTIMIZER_IDLE_TIMEOUT_SEC]
-    /// [default: 0]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help = IDLE_TIMEOUT)]
     idle_timeout: Option<f64>,
     /// So many ends of stream end a source of findings. [default: as many as it had senders at one
     /// time]
@@ -64,6 +62,10 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     free: FreeOptions,
 }
+
+/// As transports show their variables: without the value here and now.
+const IDLE_TIMEOUT: &str = "Stop after so many seconds without findings; 0 is never. \
+                            [env: DFOPTIMIZER_IDLE_TIMEOUT_SEC] [default: 0]";
 
 fn seconds(text: &str) -> Result<f64, String> {
     check_seconds(text.trim().parse().unwrap_or(f64::NAN))
