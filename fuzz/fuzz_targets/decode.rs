@@ -8,9 +8,7 @@
 use std::fmt::Debug;
 use std::io::Cursor;
 
-use dfo_model::{
-    Ack, ActionPlan, Decoded, Envelope, Finding, FindingView, Registration,
-};
+use dfo_model::{Ack, ActionPlan, Decoded, Envelope, Finding, FindingView, Registration};
 use dfo_transport::{Content, Records};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;

@@ -1,22 +1,28 @@
-//! The command `dfo`: replay findings, check files, show knobs.
+//! The command `dfo`: replay findings, check files, show knobs, and run beside a job.
 //!
-//! A library too, so that a site's own command, with its own knob packs beside ours, is a `main` of
-//! a few lines:
+//! A library too, so that a site's own command, with its own knob packs and transports beside ours,
+//! is a `main` of a few lines:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
 //!
+//! use dfo_cli::Command;
+//!
 //! fn main() -> ExitCode {
-//!     dfo_cli::Command::new().pack(dfo_knobs_dlio::Dlio).run()
+//!     // A transport is added in the same way: `.transport(UnixSockets)`, and then `dfo serve unix`,
+//!     // `dfo send unix` and `dfo tail unix` take its options.
+//!     Command::new().pack(dfo_knobs_dlio::Dlio).run()
 //! }
 //! ```
 //!
-//! Exit codes are part of the interface: see [`Exit`].
+//! `examples/site-transport` is such a command, complete. Exit codes are part of the interface: see
+//! [`Exit`].
 //!
 //! # What this crate is not for
 //!
-//! It decides nothing (`dfo-planner`) and knows no format (`dfo-model`): it opens files, feeds the
-//! planner, and renders its decisions for eyes and for programs.
+//! It decides nothing (`dfo-planner`), knows no format (`dfo-model`), and has no transport of its own:
+//! it opens files and ends, feeds the planner or the service (`dfo-service`), and renders decisions
+//! for eyes and for programs.
 
 mod args;
 mod check;
