@@ -1,11 +1,7 @@
 //! The command line, the environment and the configuration file of `dfo serve`, `send` and `tail`.
 
 #![cfg(feature = "zmq")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod dfo;
 mod live;

@@ -3,11 +3,7 @@
 //! everything that is dropped is counted.
 
 #![cfg(all(feature = "zmq", target_os = "linux"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod dfo;
 mod live;

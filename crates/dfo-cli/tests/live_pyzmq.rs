@@ -3,7 +3,7 @@
 //! replay.
 
 #![cfg(feature = "zmq")]
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     reason = "what fails here fails the test"
@@ -137,7 +137,7 @@ type Steps = Vec<(usize, Vec<ActionPlan>)>;
 /// What a planner decides in memory. With acknowledgements each plan is applied at once.
 fn in_memory(settings: Settings, start: &Event<'_>, acknowledges: bool) -> Steps {
     let mut planner = Planner::new(settings, PlanIds::from_seed(0));
-    planner.handle(start.clone());
+    planner.handle(*start);
     let mut findings = Records::open(Path::new(&example(SESSION))).unwrap();
     let mut steps = Vec::new();
     for number in 1.. {

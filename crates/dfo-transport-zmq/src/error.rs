@@ -70,3 +70,50 @@ pub(crate) fn address(address: &str, problem: impl Into<String>) -> TransportErr
         problem.into(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_libzmq_has_a_kind_and_says_what_to_do() {
+        for (error, kind, what) in [
+            (
+                zmq::Error::EACCES,
+                ErrorKind::PermissionDenied,
+                "permission denied",
+            ),
+            (
+                zmq::Error::EADDRINUSE,
+                ErrorKind::AddressInUse,
+                "stop what listens there",
+            ),
+            (
+                zmq::Error::EPROTONOSUPPORT,
+                ErrorKind::InvalidOption,
+                "use tcp:// or ipc://",
+            ),
+            (zmq::Error::EMFILE, ErrorKind::Io, "raise the limit"),
+            (zmq::Error::ETERM, ErrorKind::Closed, "the socket is closed"),
+        ] {
+            let error = transport(Operation::Open, "tcp://*:80", error);
+            assert_eq!(error.kind(), kind);
+            let text = error.to_string();
+            assert!(text.starts_with("tcp://*:80: cannot open: "), "{text}");
+            assert!(text.contains(what), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_signal_in_between_is_a_retry() {
+        let left = Cell::new(3);
+        let call = || match left.replace(left.get() - 1) {
+            0 => Ok("done"),
+            _ => Err(zmq::Error::EINTR),
+        };
+        assert_eq!(retried(call), Ok("done"));
+        assert!(retried(|| Err::<(), _>(zmq::Error::EAGAIN)).is_err());
+    }
+}

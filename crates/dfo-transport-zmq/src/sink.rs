@@ -73,7 +73,10 @@ impl ZmqSink {
     /// takes the first one back, and tmq sends the second one later, alone.
     fn try_send(&self, record: &Record) -> Result<bool, zmq::Error> {
         let socket = self.socket.raw();
-        if self.must_listen() {
+        // PUB drops where it believes that a queue is full, and hears only now and then how far the
+        // queue has come. So that it passes over none that is not behind, it is made to listen.
+        let listens = self.sent.is_multiple_of(self.high_water_mark / 4 + 1);
+        if self.pattern == Pattern::Publish && listens {
             error::retried(|| socket.get_events())?;
         }
         let frames = [
@@ -88,19 +91,6 @@ impl ZmqSink {
             }
         }
         Ok(true)
-    }
-
-    /// Whether libzmq must hear now who came and went and how far the queues have come: at its own
-    /// leisure it does so late, and even between two frames.
-    ///
-    /// - PUSH with three receivers or more may lose its place when one of them goes between the
-    ///   frames, and give the payload to another one than the metadata.
-    /// - PUB passes over a receiver whose queue it believes to be full, although it is not behind.
-    fn must_listen(&self) -> bool {
-        match self.pattern {
-            Pattern::Push => true,
-            Pattern::Publish => self.sent % (self.high_water_mark / 4 + 1) == 0,
-        }
     }
 
     fn check_size(&self, record: &Record) -> Result<(), TransportError> {

@@ -1,5 +1,10 @@
 //! Addresses that cannot be had, and what is said of them.
 
+#![expect(
+    clippy::expect_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::os::unix::net::UnixListener;
 
 use dfo_transport::{ErrorKind, Sink as _, Source as _, TransportError};

@@ -1,5 +1,12 @@
 //! The promises of sources and sinks, checked for each pattern and for each side that may bind.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU16, Ordering};
 

@@ -1,5 +1,10 @@
 //! Who gets what where there are several receivers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::time::Duration;
 
 use dfo_transport::{Record, Sink as _, Source as _};

@@ -1,5 +1,10 @@
 //! Sources under a flood, idle, interrupted, and with senders that come and go.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::future::Future;
 use std::pin::pin;
 use std::process::Command;

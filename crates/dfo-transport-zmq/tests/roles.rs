@@ -1,5 +1,10 @@
 //! Each role's ends, against each other, as a program opens them.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::time::Duration;
 
 use dfo_transport::{ErrorKind, Role, Sink as _, Source as _, Transport as _};

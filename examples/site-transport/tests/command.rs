@@ -48,6 +48,7 @@ impl Process {
             match self.0.try_wait().unwrap() {
                 Some(status) => break Some(status),
                 None if started.elapsed() > Duration::from_mins(1) => break None,
+                // Sleeps: polls for the end of another process, up to a deadline.
                 None => thread::sleep(Duration::from_millis(10)),
             }
         };

@@ -52,7 +52,12 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Failure::CannotRead(format!("{shown}: cannot read: {error}; check the path"))
         })?;
-        let wrong = |error| Failure::Usage(format!("{shown}: {error}"));
+        let wrong = |error: toml::de::Error| {
+            let before = text.get(..error.span().map_or(0, |span| span.start));
+            let line = before.unwrap_or_default().matches('\n').count() + 1;
+            let what = error.message().trim_end().replace('\n', "; ");
+            Failure::Usage(format!("{shown}:{line}: {what}"))
+        };
         let mut config: Config = toml::from_str(&text).map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let paths = config.knobs.iter_mut().chain(&mut config.dead_letter);

@@ -160,8 +160,10 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
     let idle = args.idle_timeout.or(idle_timeout_of_environment()?);
     service.idle_timeout = positive("idle-timeout", idle.or(file.idle_timeout))?;
     service.senders = args.senders.or(file.senders);
-    if let Some(heartbeat) = positive("heartbeat", args.heartbeat.or(file.heartbeat))? {
-        service.heartbeat = heartbeat;
+    if let Some(heartbeat) = args.heartbeat.or(file.heartbeat) {
+        let heartbeat = positive("heartbeat", Some(heartbeat))?;
+        service.heartbeat = heartbeat
+            .ok_or_else(|| wrong("heartbeat", "expected a number of seconds, more than 0"))?;
     }
     if let Some(plans) = args.plan_queue.or(file.plan_queue) {
         service.plan_queue = plans;

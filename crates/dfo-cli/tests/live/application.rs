@@ -61,6 +61,7 @@ impl Application {
                     done.lock().unwrap().push(action.plan().clone());
                     action.applied();
                 }
+                // Sleeps: the loop stands in for an application's work between two boundaries.
                 thread::sleep(Duration::from_millis(2));
             }
         });

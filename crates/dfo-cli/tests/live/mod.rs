@@ -32,7 +32,7 @@ use serde_json::Value as Json;
 use crate::dfo::{Dfo, Folder};
 
 /// How long anything may take. What is late fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_mins(1);
 
 /// One line that a service tells: an object.
 pub type Event = Json;
@@ -46,6 +46,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
             begun.elapsed() < DEADLINE,
             "not within {DEADLINE:?}: {what}"
         );
+        // Sleeps: polls a condition outside this process, up to a deadline.
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -57,6 +57,7 @@ impl Peer {
                 Ok(peer) => return peer,
                 Err(e) => assert!(begun.elapsed() < DEADLINE, "{address}: {e}"),
             }
+            // Sleeps: polls until the other process listens, up to a deadline.
             thread::sleep(Duration::from_millis(5));
         }
     }

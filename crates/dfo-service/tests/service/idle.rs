@@ -94,6 +94,7 @@ struct Slow;
 impl Observer for Slow {
     fn observe(&mut self, happening: &Happening<'_>) {
         if matches!(happening, Happening::Decided { .. }) {
+            // Sleeps: the observer plays a slow one.
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -293,6 +293,7 @@ impl Observer for Slow {
     fn observe(&mut self, happening: &Happening<'_>) {
         if matches!(happening, Happening::Decided { .. }) {
             self.0.fetch_add(1, Ordering::Relaxed);
+            // Sleeps: the observer plays a slow one.
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -1,5 +1,11 @@
 //! What the tests of this crate share.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests: what fails here fails the test"
+)]
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -9,7 +15,7 @@ use dfo_transport_zmq::{Endpoint, Pattern, Settings, Zmq, ZmqSink, ZmqSource};
 pub mod raw;
 
 /// Far longer than anything here takes.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 
 /// An address with a port that the system chooses.
 pub const ANY: &str = "tcp://127.0.0.1:0";

@@ -86,16 +86,22 @@ impl FileSource {
         }
     }
 
-    /// Notes that a record was handed over. Lateness is made up for, so that the rate holds.
+    /// Notes that a record was handed over. A timer's lateness is made up for, so that the rate
+    /// holds; a receiver's is not, so that none gets a burst.
     fn handed_over(&mut self) {
         if let Pace::PerSecond(rate) = self.pace {
-            let due = self.due.unwrap_or_else(Instant::now);
+            let now = Instant::now();
+            let due = self.due.unwrap_or(now);
+            let due = due.max(now.checked_sub(TIMER_LATENESS).unwrap_or(now));
             // A rate too small for a `Duration` waits as long as one can say.
             let apart = Duration::try_from_secs_f64(rate.recip()).unwrap_or(A_DAY);
             self.due = Some(due + apart.min(A_DAY));
         }
     }
 }
+
+/// So late a timer may be.
+const TIMER_LATENESS: Duration = Duration::from_millis(10);
 
 const A_DAY: Duration = Duration::from_hours(24);
 
@@ -217,6 +223,17 @@ mod tests {
         );
         let took = start.elapsed().as_millis();
         assert!((500..=760).contains(&took), "{took} ms");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_was_late_gets_no_burst() {
+        let mut source = source("1\n2\n3\n", Pace::PerSecond(4.0));
+        source.receive(1).await.unwrap();
+        sleep_until(Instant::now() + Duration::from_mins(1)).await;
+        source.receive(1).await.unwrap();
+        let second = Instant::now();
+        source.receive(1).await.unwrap();
+        assert!(second.elapsed() >= Duration::from_millis(240));
     }
 
     #[test]

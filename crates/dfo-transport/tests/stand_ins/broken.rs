@@ -123,6 +123,7 @@ impl BrokenSource {
             }
             Starves => tokio::task::coop::unconstrained(self.inner.receive(limit)).await,
             KeepsTheThread => loop {
+                // Sleeps: a transport that keeps its thread for ever is what is wrong with it.
                 std::thread::sleep(Duration::from_millis(1));
             },
             TakesSilenceForTheEnd => {

@@ -86,6 +86,7 @@ fn z03_z10_a_service_without_an_idle_timeout_lives_on_and_rests_meanwhile() {
     let serve = Serve::listening(&here, "--idle-timeout 0");
     while serve.age() < Duration::from_secs(11) {
         assert_eq!(serve.count(|e| e["event"] == "optimizer.stopping"), 0);
+        // Sleeps: time without findings is what this test is about; it polls while it passes.
         std::thread::sleep(Duration::from_millis(100));
     }
     let used = serve.cpu();

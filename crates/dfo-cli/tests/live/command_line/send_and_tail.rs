@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use super::dfo::{Folder, gzip, json, lines};
-use super::live::findings::{BESIDE, END, finding, knobs, numbered, plan};
+use super::live::findings::{BESIDE, END, finding, knobs, numbered};
 use super::live::peer::{Peer, listen};
 use super::live::{Lines, Process, Serve, free_address, until};
 
@@ -230,5 +230,4 @@ fn tail_can_listen_and_ends_when_it_is_asked_to() {
     });
     tail.signal("TERM");
     assert_eq!(tail.wait().code(), Some(0));
-    let _ = plan;
 }

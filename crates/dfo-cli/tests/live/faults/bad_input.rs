@@ -4,7 +4,7 @@ use super::dfo::{Folder, json, lines};
 use super::folder;
 use super::live::findings::{BESIDE, END, finding};
 use super::live::peer::Peer;
-use super::live::{Serve, is_plan};
+use super::live::{Event, Serve, is_plan};
 
 const MIB: usize = 1 << 20;
 
@@ -58,7 +58,7 @@ fn z02_metadata_that_are_json_but_no_object_cost_one_record() {
     assert_eq!(complaints.count(), 6);
     let letters = std::fs::read_to_string(here.path("dead.jsonl")).unwrap();
     assert_eq!(letters.lines().count(), 6);
-    assert!(letters.starts_with("{"), "{letters}");
+    assert!(letters.starts_with('{'), "{letters}");
     assert!(letters.contains(r#""metadata":"[\"x\"]""#), "{letters}");
 }
 
@@ -203,14 +203,70 @@ fn of_100_000_bad_messages_in_a_row_each_is_counted_and_none_costs_memory() {
         served.count("dead_letters_dropped"),
     );
     assert_eq!(kept + dropped, BAD);
-    let letters = std::fs::read(here.path("dead.jsonl")).unwrap();
+    let letters = std::fs::read_to_string(here.path("dead.jsonl")).unwrap();
     assert!(letters.len() as u64 <= LIMIT && letters.len() as u64 > LIMIT / 2);
-    assert_eq!(letters.iter().filter(|b| **b == b'\n').count() as u64, kept);
+    assert_eq!(letters.lines().count() as u64, kept);
     let complaints = served
         .events
         .iter()
         .filter(|e| e["event"] == "optimizer.bad_record");
     assert!(complaints.count() < 100, "the log stays readable");
+}
+
+#[test]
+fn records_made_to_hurt_are_refused_like_others() {
+    const DEEP: usize = 100_000;
+    let here = folder(1);
+    let serve = Serve::listening(&here, "--knobs knobs.json --dead-letter dead.jsonl");
+    let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
+    let mut application = Peer::connect(&serve.address("control"), "PUSH");
+    let lists = "[".repeat(DEEP);
+    let closed_lists = lists.clone() + &"]".repeat(DEEP);
+    let objects = r#"{"a":"#.repeat(DEEP);
+    let within = format!(r#"{{"window_index": 1, "key_metrics": {closed_lists}}}"#);
+    let text = "x".repeat(1 << 20);
+    let name = format!(r#"{{"scope": "node:{text}", "opportunity_tags": ["{text}"]}}"#);
+    let mut sent = 0;
+    for payload in [&lists, &closed_lists, &objects, &within, &name] {
+        diagnoser.send(&[BESIDE, payload.as_bytes()]);
+        application.send(&[br#"{"type": "action_ack"}"#, payload.as_bytes()]);
+        application.send(&[br#"{"type": "knob_registration"}"#, payload.as_bytes()]);
+        application.send(&[b"", payload.as_bytes()]);
+        sent += 1;
+    }
+    // As metadata they are no JSON, and say nothing; or they are JSON and no object.
+    for metadata in [&lists, &closed_lists, &objects] {
+        diagnoser.send(&[metadata.as_bytes(), b"[]"]);
+        application.send(&[metadata.as_bytes(), b"[]"]);
+        sent += 1;
+    }
+    diagnoser.send(&[BESIDE, &finding("app", vec!["k0"], 1)]);
+    diagnoser.send(&[END, b""]);
+    let served = serve.ends().in_order();
+    assert_eq!(
+        (served.count("findings"), served.count("bad_findings")),
+        (1, sent)
+    );
+    assert_eq!(served.plans(), 1);
+}
+
+#[test]
+fn dead_letters_that_cannot_be_written_are_said_and_counted_as_lost() {
+    let here = folder(1);
+    // Opening it is well; writing is not.
+    let serve = Serve::listening(&here, "--knobs knobs.json --dead-letter /dev/full");
+    let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
+    for _ in 0..100 {
+        diagnoser.put(&[BESIDE, b"[1]"]);
+    }
+    diagnoser.send(&[BESIDE, &finding("app", vec!["k0"], 1)]);
+    diagnoser.send(&[END, b""]);
+    let served = serve.ends().in_order();
+    assert_eq!((served.count("bad_findings"), served.plans()), (100, 1));
+    let is_said = |e: &&Event| e["event"] == "optimizer.dead_letter";
+    assert!(served.events.iter().any(|e| is_said(&e)));
+    let lost = served.count("dead_letters_dropped");
+    assert_eq!((served.count("dead_letters"), lost), (0, 100));
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::dfo::Folder;
@@ -94,13 +93,29 @@ fn after_kill_9_of_the_service_the_knobs_are_back_within_a_heartbeat_and_plans_f
 }
 
 #[test]
+fn after_kill_9_of_the_service_its_unix_sockets_are_taken_again() {
+    let here = Folder::new();
+    let args = "--bind --address ipc://findings --plans-address ipc://plans \
+                --control-address ipc://control";
+    for _ in 0..3 {
+        let serve = Serve::zmq(&here, args);
+        // While it lives, no other may have them.
+        let second = here.run(&format!("serve zmq {args}")).exits(3);
+        second.complains("ipc://findings");
+        serve.kill();
+        assert!(here.path("findings").exists(), "left behind");
+    }
+    Serve::zmq(&here, args).stop().in_order();
+}
+
+#[test]
 fn a_diagnoser_that_is_killed_and_started_again_is_heard_again() {
     let here = stream(folder(2), 20_000);
     let findings = free_address();
     let args = format!("--address {findings} --knobs knobs.json --dry-run");
     let serve = Serve::zmq(&here, &args);
     let mut told = 0;
-    for round in 0..3 {
+    for _ in 0..3 {
         let mut diagnoser = diagnoser(&here, &findings);
         // After the first round its windows begin anew: far below the newest, it is a new run.
         (told, _) = serve.wait_from("a plan of the third window", told, |e| {
@@ -110,7 +125,6 @@ fn a_diagnoser_that_is_killed_and_started_again_is_heard_again() {
             is_plan(e) && e["window_index"] == 100
         });
         diagnoser.kill();
-        let _ = round;
     }
     let served = serve.stop().in_order();
     assert_eq!(served.notices("new_run"), 2);
@@ -141,5 +155,4 @@ fn an_application_that_is_silent_is_not_planned_for_until_it_speaks_again() {
     assert!(served.count("silent") >= 1);
     assert_eq!((served.count("left"), served.count("applications")), (1, 0));
     assert!(served.done()["holds"]["silent"].as_u64() > Some(0));
-    thread::yield_now();
 }
