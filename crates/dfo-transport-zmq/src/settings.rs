@@ -9,12 +9,14 @@ use crate::error;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How long at most a closing sink keeps trying to deliver. libzmq's own default is for ever.
+    /// How long at most a closing sink keeps trying to deliver; less than 200 ms counts as 200 ms.
+    /// libzmq's own default is for ever.
     pub linger: Duration,
     /// How many records may wait for each peer, in the sender and again in the receiver; of which 0
     /// counts as 1. The buffers of the kernel hold more on top.
     pub high_water_mark: u32,
-    /// The largest frame, and the largest record. A peer that sends a larger frame is cut off.
+    /// The largest frame, and the largest record. A peer that sends a larger frame is cut off. How
+    /// many frames a message has, libzmq does not bound.
     pub max_message_bytes: u64,
     /// How long after a lost connection the next one is tried; doubled each time it fails.
     pub reconnect: Duration,

@@ -14,11 +14,15 @@ use tokio::sync::oneshot;
 use crate::endpoint::Endpoint;
 use crate::error;
 use crate::monitor::{Monitor, Tally};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// How much longer than its deadline an end is waited for that closes: libzmq counts from when its
 /// own thread gets to it.
 pub(crate) const GRACE: Duration = Duration::from_millis(200);
+
+/// So long at least a closing end may linger: with less, one that has nothing left could not be told
+/// from one that ran out of time.
+const LEAST: Duration = Duration::from_millis(200);
 
 /// A socket with a context of its own: ending the context tells when all has left.
 pub(crate) struct Socket {
@@ -132,10 +136,10 @@ impl Socket {
             mut context,
             ..
         } = self;
-        let linger = linger.max(Duration::from_millis(1));
+        let linger = linger.max(LEAST);
         let _ = error::retried(|| {
             let socket = watched.stream.get_socket();
-            socket.set_linger(crate::settings::millis(linger))
+            socket.set_linger(settings::millis(linger))
         });
         drop(watched);
         context.end(linger)

@@ -276,3 +276,13 @@ async fn publishing_without_end_leaves_others_their_turn() {
     }
     flood.abort();
 }
+
+#[tokio::test]
+async fn a_sink_whose_records_have_left_says_so_however_short_the_deadline() {
+    let (mut source, address) = bound_pull(ANY).await;
+    let mut sink = push(&address).await;
+    soon(sink.send(record(1))).await.unwrap();
+    take(&mut source, 1).await;
+    let closed = soon(Box::new(sink).close(Duration::ZERO)).await.unwrap();
+    assert_eq!(closed.dropped, 0);
+}

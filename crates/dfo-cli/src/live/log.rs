@@ -1,11 +1,12 @@
 //! What a service does, told on standard error while it does it.
 //!
 //! A thread writes, so that a full pipe that no one reads never holds up the service: lines that do
-//! not fit are dropped, and counted.
+//! not fit are dropped, and counted. The summary comes last and goes before what still waits: it
+//! arrives if anyone reads at all.
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -19,11 +20,11 @@ use crate::report::{self, Detail, Done, Level, Remark, Report};
 /// Texts of one or more lines that wait for the writer, at most.
 const TEXTS: usize = 8192;
 
-/// In the end the last lines are waited for, unless nothing at all is written for so long.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+/// In the end what waits is written, unless nothing at all is written for so long.
+const LAST_LINES: Duration = Duration::from_millis(100);
 
-/// No longer than this, however slowly they are read.
-const LAST_WORDS_AT_MOST: Duration = Duration::from_secs(1);
+/// No longer than this, however slowly it is read: then the summary alone.
+const LAST_LINES_AT_MOST: Duration = Duration::from_millis(300);
 
 /// The log of one service.
 pub(crate) struct Log {
@@ -46,11 +47,22 @@ struct Queue {
     waiting: AtomicUsize,
     /// Lines that were dropped.
     dropped: AtomicU64,
+    /// What waits is dropped: there is no more time.
+    is_over: AtomicBool,
+}
+
+impl Queue {
+    fn drop_lines(&self, text: &[u8]) {
+        let lines = text.split(|byte| *byte == b'\n').skip(1).count() as u64;
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+    }
 }
 
 /// The end of the log, for the words after the service's.
 pub(crate) struct Epilogue {
     lines: Lines,
+    last_words: Sender<Vec<u8>>,
+    /// Told when nothing waits any more; hung up when the last words are written.
     written: Receiver<()>,
 }
 
@@ -62,15 +74,20 @@ impl Log {
         stream: ErrorStream,
     ) -> io::Result<(Self, Epilogue)> {
         let (sender, lines) = channel();
-        let (all_written, written) = channel();
+        let (last_words, the_last) = channel();
+        let (done, written) = channel();
         let queue = Arc::<Queue>::default();
         let of_writer = Arc::clone(&queue);
         std::thread::Builder::new()
             .name("dfo-log".to_owned())
             .spawn(move || {
-                write_all(&lines, &of_writer, &stream);
                 // Where no one waits any more, no one wants to know.
-                let _ = all_written.send(());
+                write_all(&lines, &of_writer, &stream);
+                let _ = done.send(());
+                if let Ok(text) = the_last.recv() {
+                    let text: Vec<u8> = text;
+                    let _ = stream.write_all(&text);
+                }
             })?;
         let lines = Lines { sender, queue };
         let log = Log {
@@ -79,7 +96,12 @@ impl Log {
             detail,
             complaints: Complaints::default(),
         };
-        Ok((log, Epilogue { lines, written }))
+        let epilogue = Epilogue {
+            lines,
+            last_words,
+            written,
+        };
+        Ok((log, epilogue))
     }
 
     fn remark(&mut self, event: &'static str, level: Level, text: &str, fields: Fields<'_>) {
@@ -98,8 +120,11 @@ type Fields<'a> = &'a [(&'static str, serde_json::Value)];
 
 fn write_all(texts: &Receiver<Vec<u8>>, queue: &Queue, stream: &ErrorStream) {
     for text in texts {
-        // Where it cannot be written there is no one to tell.
-        let _ = stream.write_all(&text);
+        match queue.is_over.load(Ordering::Relaxed) {
+            true => queue.drop_lines(&text),
+            // Where it cannot be written there is no one to tell.
+            false => drop(stream.write_all(&text)),
+        }
         queue.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -107,76 +132,84 @@ fn write_all(texts: &Receiver<Vec<u8>>, queue: &Queue, stream: &ErrorStream) {
 impl Lines {
     /// Writes if there is room.
     fn write(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        let text = text(write);
-        if self.waiting() < TEXTS {
-            return self.send(text);
+        let mut text = Vec::new();
+        // Writing to memory does not fail.
+        if write(&mut text).is_err() || text.is_empty() {
+            return;
         }
-        let lines = text.split(|byte| *byte == b'\n').skip(1).count() as u64;
-        self.queue.dropped.fetch_add(lines, Ordering::Relaxed);
-    }
-
-    /// The last words have room always.
-    fn write_at_last(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        self.send(text(write));
-    }
-
-    fn send(&self, text: Vec<u8>) {
-        if !text.is_empty() {
-            self.queue.waiting.fetch_add(1, Ordering::Relaxed);
-            // Fails only where the writer is gone, and with it who would read.
-            let _ = self.sender.send(text);
+        if self.queue.waiting.load(Ordering::Relaxed) >= TEXTS {
+            return self.queue.drop_lines(&text);
         }
+        self.queue.waiting.fetch_add(1, Ordering::Relaxed);
+        // Fails only where the writer is gone, and with it who would read.
+        let _ = self.sender.send(text);
     }
-
-    fn waiting(&self) -> usize {
-        self.queue.waiting.load(Ordering::Relaxed)
-    }
-}
-
-fn text(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Vec<u8> {
-    let mut text = Vec::new();
-    // Writing to memory does not fail.
-    let _ = write(&mut text);
-    text
 }
 
 impl Epilogue {
     /// Tells how it ended, and waits a little until all is written.
     pub(crate) fn tell(self, ended: &Ended, event: &'static str, report: &mut dyn Report) {
-        let done = Done {
-            event,
-            findings: ended.counts.findings,
-            tally: &ended.counts.decisions,
-            bad_records: ended.counts.bad_records(),
-            counts: Some(&ended.counts),
-            planner: &ended.planner,
-        };
-        let Epilogue { lines, written } = self;
-        let dropped = lines.queue.dropped.load(Ordering::Relaxed);
-        if dropped > 0 {
-            let text =
-                format!("{dropped} lines of this log were dropped: no one read it fast enough");
-            let remark = Remark {
-                event: "optimizer.log",
-                level: Level::Warning,
-                text: &text,
-                fields: &[("dropped", dropped.into())],
-            };
-            lines.write_at_last(|out| report.remark(&remark, out));
-        }
-        lines.write_at_last(|out| report.done(&done, out));
+        let Epilogue {
+            lines,
+            last_words,
+            written,
+        } = self;
         let queue = Arc::clone(&lines.queue);
-        // The writer ends when the last sender is gone.
+        // What waits ends when the last sender is gone.
         drop(lines);
-        let begun = Instant::now();
-        let mut waiting = queue.waiting.load(Ordering::Relaxed);
-        while let Err(RecvTimeoutError::Timeout) = written.recv_timeout(LAST_WORDS) {
-            let before = std::mem::replace(&mut waiting, queue.waiting.load(Ordering::Relaxed));
-            if waiting == before || begun.elapsed() > LAST_WORDS_AT_MOST {
-                return;
-            }
+        if !is_written_in_time(&written, &queue) {
+            queue.is_over.store(true, Ordering::Relaxed);
+            is_written_in_time(&written, &queue);
+        }
+        let mut text = Vec::new();
+        let dropped = queue.dropped.load(Ordering::Relaxed);
+        // Writing to memory does not fail.
+        let _ = summary(ended, event, dropped, report, &mut text);
+        let _ = last_words.send(text);
+        // The writer hangs up when it is through.
+        while written.recv_timeout(LAST_LINES).is_ok() {}
+    }
+}
+
+/// Waits for the writer as long as it gets on, within reason.
+fn is_written_in_time(written: &Receiver<()>, queue: &Queue) -> bool {
+    let begun = Instant::now();
+    let mut waiting = queue.waiting.load(Ordering::Relaxed);
+    while let Err(RecvTimeoutError::Timeout) = written.recv_timeout(LAST_LINES) {
+        let before = std::mem::replace(&mut waiting, queue.waiting.load(Ordering::Relaxed));
+        if waiting == before || begun.elapsed() > LAST_LINES_AT_MOST {
+            return false;
         }
     }
+    true
+}
+
+fn summary(
+    ended: &Ended,
+    event: &'static str,
+    dropped: u64,
+    report: &mut dyn Report,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
+    if dropped > 0 {
+        let text = format!("{dropped} lines of this log were dropped: no one read it fast enough");
+        let remark = Remark {
+            event: "optimizer.log",
+            level: Level::Warning,
+            text: &text,
+            fields: &[("dropped", dropped.into())],
+        };
+        report.remark(&remark, out)?;
+    }
+    let done = Done {
+        event,
+        findings: ended.counts.findings,
+        tally: &ended.counts.decisions,
+        bad_records: ended.counts.bad_records(),
+        counts: Some(&ended.counts),
+        planner: &ended.planner,
+    };
+    report.done(&done, out)
 }
 
 impl Observer for Log {
