@@ -173,7 +173,7 @@ impl fmt::Display for Explained<'_> {
             .is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof);
         match kind {
             ErrorKind::NotFound => f.write_str("no such file; check the path"),
-            ErrorKind::PermissionDenied => {
+            ErrorKind::PermissionDenied if source.is::<io::Error>() => {
                 f.write_str("permission denied; make it readable for this user")
             }
             ErrorKind::IsADirectory => f.write_str("it is a directory; name a file in it"),
@@ -191,7 +191,8 @@ impl fmt::Display for Explained<'_> {
                 "the address is in use ({source}); stop what listens there, or name another address"
             ),
             ErrorKind::Io => write!(f, "{source}; check where it is kept, then try again"),
-            ErrorKind::InvalidOption
+            ErrorKind::PermissionDenied
+            | ErrorKind::InvalidOption
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
             | ErrorKind::Interrupted
