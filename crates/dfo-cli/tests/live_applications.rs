@@ -184,9 +184,11 @@ fn z05_each_of_eight_applications_receives_exactly_its_own_of_10_000_plans() {
     assert_eq!(served.notices("acks_disagree"), 0);
 }
 
+/// libzmq hears what a subscriber has taken half a mark at a time: a burst of less than half the mark
+/// has room, however busy the machine is.
 #[test]
-fn below_the_high_water_mark_no_published_plan_is_lost() {
-    const KNOBS: usize = 900;
+fn below_half_the_high_water_mark_no_published_plan_is_lost() {
+    const KNOBS: usize = 450;
     let registration = knobs(names("k", KNOBS));
     let here = Folder::with("knobs.json", registration.to_string());
     let args = "--knobs knobs.json --bind --address tcp://127.0.0.1:* \
