@@ -191,8 +191,10 @@ impl fmt::Display for Explained<'_> {
                 "the address is in use ({source}); stop what listens there, or name another address"
             ),
             ErrorKind::Io => write!(f, "{source}; check where it is kept, then try again"),
-            ErrorKind::PermissionDenied
-            | ErrorKind::InvalidOption
+            ErrorKind::PermissionDenied => f.write_str(
+                "permission denied; name an address or a path that this user may use",
+            ),
+            ErrorKind::InvalidOption
             | ErrorKind::Unreachable
             | ErrorKind::TimedOut
             | ErrorKind::Interrupted
