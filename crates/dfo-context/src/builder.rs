@@ -7,6 +7,7 @@ use dfo_transport::{Options, Role, Transport, TransportError};
 
 use crate::context::Context;
 use crate::desk::{Fate, Limits};
+use crate::domain::OutsideRange;
 use crate::link::Timing;
 use crate::link::thread::Running;
 use crate::shared::Shared;
@@ -122,6 +123,13 @@ impl Builder {
     /// How many plans that are done with are remembered, so that none is applied twice: 1024.
     pub fn remembered_plans(mut self, most: usize) -> Self {
         self.limits.remembered_plans = most;
+        self
+    }
+
+    /// A plan whose number is outside the range of its knob is applied with the nearest value within, and
+    /// answered so. Without this, it is rejected.
+    pub fn hold_within_range(mut self) -> Self {
+        self.limits.outside_range = OutsideRange::Held;
         self
     }
 

@@ -1,6 +1,7 @@
 //! One application's connection to the optimizer.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::desk::{Audience, Desk, Fate, Limits};
 use crate::function::Function;
 use crate::knobs::{KnobsRefused, LiveKnob};
 use crate::link::thread::Running;
-use crate::shared::Shared;
+use crate::shared::{Names, Shared};
 use crate::speaker::{Speaker, WindowIndex};
 use crate::status::{Link, Status};
 
@@ -66,19 +67,13 @@ impl Context {
         // Before the desk is held: what makes the knobs may use this very context.
         let knobs: Vec<_> = knobs.into_iter().collect();
         let namespace = &self.shared.names.namespace;
-        let shared = match self.shared.is_forked() {
-            false => Arc::clone(&self.shared),
-            // In a forked child the values live on, for this function alone.
-            true => {
-                let speaker = Speaker::new(namespace, &self.shared.names.node);
-                Shared::new(speaker, Limits::default(), Fate::Unheard)
-            }
-        };
+        let shared = self.shared_here();
         let registered = shared.at_desk_to_send(|desk| {
             let (index, outdated) = desk.functions.register(function, knobs, namespace)?;
             for (staged, why) in outdated {
                 desk.refuse(&staged.plan, format!("new_value: {why}, as registered now"));
             }
+            desk.claim(function);
             Ok((index, desk.functions.pending(index)))
         });
         match registered {
@@ -88,6 +83,42 @@ impl Context {
             None => Err(KnobsRefused {
                 refused: Vec::new(),
             }),
+        }
+    }
+
+    /// A function that takes whatever plan names it, whichever knob and value it is for: for an
+    /// application whose knobs the optimizer has from elsewhere, as from a pack. Nothing is registered.
+    /// Once knobs are [registered](Context::register) for it, it takes plans for those alone.
+    ///
+    /// Plans that came before this was called are there, if nobody else was told that they are for
+    /// nothing known.
+    pub fn listen(&self, function: &str) -> Function {
+        let shared = self.shared_here();
+        let listening = shared.at_desk_to_send(|desk| {
+            let index = desk.functions.listen(function);
+            desk.claim(function);
+            (index, desk.functions.pending(index))
+        });
+        // There is a desk: it was made in this process.
+        let (index, pending) = listening.unwrap_or_default();
+        Function::new(shared, index, function, pending)
+    }
+
+    /// The state in which a function can be put in; in a forked child one of its own, so that values live
+    /// on for this function alone.
+    fn shared_here(&self) -> Arc<Shared> {
+        match self.shared.is_forked() {
+            false => Arc::clone(&self.shared),
+            true => {
+                let Names {
+                    namespace, node, ..
+                } = &self.shared.names;
+                Shared::new(
+                    Speaker::new(namespace, node),
+                    Limits::default(),
+                    Fate::Unheard,
+                )
+            }
         }
     }
 
@@ -110,9 +141,10 @@ impl Context {
         function.map_or_else(Actions::none, |function| function.at(boundary))
     }
 
-    /// Takes a plan in as if the optimizer had sent it to this application alone.
+    /// Takes a plan in as if the optimizer had sent it to this application alone. One for a function that
+    /// is not registered yet is kept for it.
     pub fn stage(&self, plan: ActionPlan) {
-        self.shared.receive(plan, Audience::OnlyUs);
+        self.shared.receive(plan, Audience::Ourselves);
     }
 
     /// Tells the window that the application is in, counted as the findings count it. The answers
@@ -154,6 +186,14 @@ impl Context {
                 ..Status::default()
             },
         }
+    }
+
+    /// Another number than before where the [status](Context::status) has something that people should be
+    /// told: the way to the optimizer opened or failed, a plan was rejected as it arrived or could not be
+    /// read. Costs as little as a boundary with nothing to do.
+    #[inline]
+    pub fn news(&self) -> u64 {
+        self.shared.news.load(Ordering::Relaxed)
     }
 
     /// Waits until the status is as wanted; false if it was not within this time. For programs that

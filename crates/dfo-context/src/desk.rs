@@ -9,13 +9,14 @@ mod outbox;
 mod registered;
 #[cfg(test)]
 mod tests;
+mod unclaimed;
 
 use std::sync::Arc;
 
 use dfo_model::{Ack, AckStatus, ActionPlan, Registration, Value};
 
 use crate::boundary::{Boundary, unknown_boundary};
-use crate::domain::shortened;
+use crate::domain::{OutsideRange, shortened};
 use crate::messages::Unreadable;
 use crate::speaker::{Answered, Speaker};
 use crate::status::{Link, PlanCounts, SentCounts, Status};
@@ -23,6 +24,8 @@ use history::{History, Seen};
 pub(crate) use outbox::Fate;
 use outbox::{Outbox, Put};
 pub(crate) use registered::{Functions, Pending};
+use registered::{KnobIndex, NotHere};
+use unclaimed::{Displaced, Unclaimed};
 
 /// The state of a context.
 #[derive(Debug)]
@@ -32,9 +35,14 @@ pub(crate) struct Desk {
     link: Link,
     pub(crate) sent: SentCounts,
     pub(crate) openings: u64,
-    pub(crate) last_error: Option<String>,
     /// How often something was done here: who waits for a change compares it.
     pub(crate) changes: u64,
+    /// How often there was something that people should be told: see [`crate::Context::news`].
+    pub(crate) news: u64,
+    last_error: Option<String>,
+    last_refusal: Option<String>,
+    outside_range: OutsideRange,
+    unclaimed: Unclaimed,
     history: History,
     outbox: Outbox,
     plans: PlanCounts,
@@ -55,7 +63,7 @@ pub(crate) struct Staged {
 /// A plan in the application's hands.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    pub(crate) knob: usize,
+    pub(crate) knob: KnobIndex,
     pub(crate) staged: Staged,
     pub(crate) parameter: String,
     pub(crate) old_value: Value,
@@ -76,12 +84,16 @@ pub(crate) enum Audience {
     OnlyUs,
     /// Everyone: it may be another application's, or another process's of this one.
     Everyone,
+    /// The application itself has put it in.
+    Ourselves,
 }
 
 /// Why a plan is not put aside.
 enum Refusal {
-    /// It is for something that is not here.
-    Unknown(String),
+    /// It is for a function that nobody has spoken of yet.
+    UnknownFunction(String),
+    /// Its function is here, and has no such knob.
+    UnknownKnob(String),
     /// It cannot be applied.
     Wrong(String),
 }
@@ -105,8 +117,12 @@ impl Desk {
             },
             sent: SentCounts::default(),
             openings: 0,
-            last_error: None,
             changes: 0,
+            news: 0,
+            last_error: None,
+            last_refusal: None,
+            outside_range: limits.outside_range,
+            unclaimed: Unclaimed::default(),
             history: History::remembering(limits.remembered_plans),
             outbox: Outbox::new(limits.waiting_acks, fate),
             plans: PlanCounts::default(),
@@ -122,19 +138,29 @@ impl Desk {
             plans: self.plans,
             sent: self.sent,
             plans_waiting: self.functions.staged_plans(),
+            plans_unclaimed: self.unclaimed.len(),
             acks_waiting: self.outbox.len(),
             openings: self.openings,
             disconnections: self.disconnections,
             last_error: self.last_error.clone(),
             last_undecodable: self.last_undecodable.clone(),
+            last_refusal: self.last_refusal.clone(),
         }
+    }
+
+    /// Something went wrong on the way to the optimizer.
+    pub(crate) fn fail(&mut self, why: String) {
+        if self.last_error.as_ref() != Some(&why) {
+            self.news += 1;
+        }
+        self.last_error = Some(why);
     }
 
     /// A plan has arrived.
     ///
-    /// One for a knob that is not registered *yet* is refused like any other unknown one: the
-    /// optimizer has the knob from somewhere else, and a plan that waits for a registration that may
-    /// never come would be lost. The registration then tells the optimizer the value in force here.
+    /// One for a function that nobody has spoken of *yet* is refused where the optimizer can be told:
+    /// it has the knob from somewhere else, and plans again when it sees it registered. Where nobody can
+    /// be told, it waits: an application that only takes plans may be slow to ask for its first.
     pub(crate) fn receive(&mut self, plan: ActionPlan, audience: Audience) {
         self.plans.received += 1;
         if !self.speaker.is_meant(&plan.target_nodes) {
@@ -153,6 +179,10 @@ impl Desk {
                 return;
             }
         }
+        self.place(plan, audience);
+    }
+
+    fn place(&mut self, plan: ActionPlan, audience: Audience) {
         match self.check(&plan) {
             Ok((knob, value, boundary)) => {
                 self.arrivals += 1;
@@ -164,13 +194,44 @@ impl Desk {
                 };
                 self.stage(knob, staged);
             }
-            Err(Refusal::Wrong(why)) => self.refuse(&plan, why),
-            Err(Refusal::Unknown(why)) => {
+            Err(Refusal::Wrong(why)) => self.refuse_on_arrival(&plan, why),
+            Err(Refusal::UnknownFunction(_)) if self.keeps_unclaimed(audience) => self.keep(plan),
+            Err(Refusal::UnknownFunction(why) | Refusal::UnknownKnob(why)) => {
                 self.plans.unknown_function += 1;
-                if audience == Audience::OnlyUs {
-                    self.refuse(&plan, why);
+                if audience != Audience::Everyone {
+                    self.refuse_on_arrival(&plan, why);
                 }
             }
+        }
+    }
+
+    fn keeps_unclaimed(&self, audience: Audience) -> bool {
+        let nobody_is_told = self.outbox.fate() == Fate::Unheard;
+        self.link != Link::Stopped && (nobody_is_told || audience == Audience::Ourselves)
+    }
+
+    /// The latest plan for a knob wins, here too.
+    fn keep(&mut self, plan: ActionPlan) {
+        self.history.open(&plan.plan_id);
+        let newer = plan.plan_id.clone();
+        match self.unclaimed.put(plan) {
+            Displaced::Nothing => {}
+            Displaced::Earlier(earlier) => self.supersede(&earlier, &newer),
+            Displaced::Oldest(oldest) => {
+                self.plans.unknown_function += 1;
+                let why = format!(
+                    "no function `{}` is registered here",
+                    oldest.target_function
+                );
+                self.refuse_on_arrival(&oldest, shortened(&why));
+            }
+        }
+    }
+
+    /// A function is here now: what was kept for it finds its knobs.
+    pub(crate) fn claim(&mut self, function: &str) {
+        for plan in self.unclaimed.take(function) {
+            self.place(plan, Audience::Ourselves);
         }
     }
 
@@ -195,6 +256,7 @@ impl Desk {
             let ack = self.rejection(&plan_id, &knob_id, why.clone());
             self.put(ack);
         }
+        self.news += 1;
         self.last_undecodable = Some(why);
     }
 
@@ -231,6 +293,9 @@ impl Desk {
         match answer {
             Answer::Applied(value) => {
                 let knob = self.functions.knob_mut(knob);
+                let was_held = knob.domain.was_held(&staged.plan.new_value);
+                let was_held = was_held.filter(|_| value == staged.value);
+                let reason = was_held.map(|what| format!("{what}; held at {value}"));
                 let old_value = std::mem::replace(&mut knob.value, value.clone());
                 let ack = self.speaker.ack(Answered {
                     plan_id: &staged.plan.plan_id,
@@ -238,7 +303,7 @@ impl Desk {
                     status: AckStatus::Applied,
                     old_value: Some(old_value),
                     new_value: Some(value),
-                    reason: String::new(),
+                    reason: reason.unwrap_or_default(),
                 });
                 self.plans.applied += 1;
                 self.close(&staged.plan, ack);
@@ -249,14 +314,14 @@ impl Desk {
     }
 
     /// Back on the desk, where nothing newer lies for the knob and it may still have that value.
-    fn defer(&mut self, index: usize, staged: Staged) {
+    fn defer(&mut self, index: KnobIndex, staged: Staged) {
         let knob = self.functions.knob_mut(index);
         if let Some(newer) = &knob.staged {
             let newer = newer.plan.plan_id.clone();
             self.supersede(&staged.plan, &newer);
             return;
         }
-        if let Err(why) = knob.domain.check(&staged.value) {
+        if let Err(why) = knob.domain.check(&staged.value, OutsideRange::Refused) {
             self.refuse(&staged.plan, format!("new_value: {why}"));
             return;
         }
@@ -274,8 +339,7 @@ impl Desk {
             reason: String::new(),
         });
         knob.staged = Some(staged);
-        let function = knob.function;
-        self.functions.recount(function);
+        self.functions.recount(index.function());
         self.plans.deferred += 1;
         self.put(ack);
     }
@@ -286,12 +350,16 @@ impl Desk {
         for staged in self.functions.take_all_staged() {
             self.refuse(&staged.plan, STOPPED.to_owned());
         }
+        for plan in self.unclaimed.take_all() {
+            self.refuse(&plan, STOPPED.to_owned());
+        }
     }
 
     /// How the way to the optimizer is. Once stopped, it stays so.
     pub(crate) fn set_link(&mut self, link: Link) {
-        if self.link != Link::Stopped {
+        if self.link != Link::Stopped && self.link != link {
             self.link = link;
+            self.news += 1;
         }
     }
 
@@ -315,22 +383,28 @@ impl Desk {
     }
 
     /// The knob that a plan is for, its value as one of the knob's, and where it can be taken.
-    fn check(&self, plan: &ActionPlan) -> Result<(usize, Value, Boundary), Refusal> {
-        let index = self.functions.find(plan).map_err(Refusal::Unknown)?;
+    fn check(&mut self, plan: &ActionPlan) -> Result<(KnobIndex, Value, Boundary), Refusal> {
+        let index = self
+            .functions
+            .find(plan)
+            .map_err(|not_here| match not_here {
+                NotHere::Function(why) => Refusal::UnknownFunction(why),
+                NotHere::Knob(why) => Refusal::UnknownKnob(why),
+            })?;
         let boundary = Boundary::from_apply_when(&plan.apply_when).ok_or_else(|| {
             Refusal::Wrong(format!(
                 "apply_when: {}",
                 unknown_boundary(&plan.apply_when)
             ))
         })?;
-        let knob = self.functions.knob(index);
-        let value = knob.domain.check(&plan.new_value);
+        let domain = &self.functions.knob(index).domain;
+        let value = domain.check(&plan.new_value, self.outside_range);
         let value = value.map_err(|why| Refusal::Wrong(format!("new_value: {why}")))?;
         Ok((index, value, boundary))
     }
 
     /// The latest plan for a knob wins.
-    fn stage(&mut self, index: usize, staged: Staged) {
+    fn stage(&mut self, index: KnobIndex, staged: Staged) {
         if self.link == Link::Stopped {
             self.refuse(&staged.plan, STOPPED.to_owned());
             return;
@@ -338,10 +412,8 @@ impl Desk {
         self.history.open(&staged.plan.plan_id);
         self.plans.staged += 1;
         let newer = staged.plan.plan_id.clone();
-        let knob = self.functions.knob_mut(index);
-        let earlier = knob.staged.replace(staged);
-        let function = knob.function;
-        self.functions.recount(function);
+        let earlier = self.functions.knob_mut(index).staged.replace(staged);
+        self.functions.recount(index.function());
         if let Some(earlier) = earlier {
             self.supersede(&earlier.plan, &newer);
         }
@@ -352,6 +424,13 @@ impl Desk {
         let ack = self.rejection(&plan.plan_id, &plan.knob_id, why);
         self.plans.superseded += 1;
         self.close(plan, ack);
+    }
+
+    fn refuse_on_arrival(&mut self, plan: &ActionPlan, why: String) {
+        self.news += 1;
+        let (plan_id, knob_id) = (shortened(&plan.plan_id), shortened(&plan.knob_id));
+        self.last_refusal = Some(format!("plan {plan_id} for {knob_id}: {why}"));
+        self.refuse(plan, why);
     }
 
     pub(crate) fn refuse(&mut self, plan: &ActionPlan, why: String) {
@@ -394,6 +473,7 @@ const STOPPED: &str = "the application stopped taking plans before it applied th
 pub(crate) struct Limits {
     pub(crate) remembered_plans: usize,
     pub(crate) waiting_acks: usize,
+    pub(crate) outside_range: OutsideRange,
 }
 
 impl Default for Limits {
@@ -401,6 +481,7 @@ impl Default for Limits {
         Limits {
             remembered_plans: 1024,
             waiting_acks: 1024,
+            outside_range: OutsideRange::default(),
         }
     }
 }

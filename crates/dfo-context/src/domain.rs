@@ -12,8 +12,19 @@ use crate::boundary::{Boundary, unknown_boundary};
 /// What a knob's values may be.
 #[derive(Debug, Clone)]
 pub(crate) struct Domain {
-    kind: KnobType,
+    /// None of a knob that nobody registered: any value is one of it.
+    kind: Option<KnobType>,
     allowed: Allowed,
+}
+
+/// What becomes of a plan whose number is outside the range of its knob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OutsideRange {
+    /// It is rejected.
+    #[default]
+    Refused,
+    /// The nearest value within the range takes its place.
+    Held,
 }
 
 #[derive(Debug, Clone)]
@@ -49,24 +60,41 @@ impl Domain {
             (None, Some(range)) => Allowed::Within(range),
             (None, None) => Allowed::Anything,
         };
-        Ok(Domain { kind, allowed })
+        Ok(Domain {
+            kind: Some(kind),
+            allowed,
+        })
     }
 
-    pub(crate) fn kind(&self) -> KnobType {
-        self.kind
+    /// The domain of a knob of which nothing is known.
+    pub(crate) fn unknown() -> Domain {
+        Domain {
+            kind: None,
+            allowed: Allowed::Anything,
+        }
+    }
+
+    /// The value as one of the knob's type, or the type and what is wrong.
+    pub(crate) fn fit(&self, value: &Value) -> Result<Value, (KnobType, String)> {
+        match self.kind {
+            None => Ok(value.clone()),
+            Some(kind) => {
+                let fitting = kind.fit(value);
+                fitting.ok_or_else(|| (kind, not_of_type(value, kind)))
+            }
+        }
     }
 
     /// The value as one of this domain; or why it is none.
-    pub(crate) fn check(&self, value: &Value) -> Result<Value, String> {
-        let fitting = self.kind.fit(value);
-        let fitting = fitting.ok_or_else(|| not_of_type(value, self.kind))?;
+    pub(crate) fn check(&self, value: &Value, outside: OutsideRange) -> Result<Value, String> {
+        let fitting = self.fit(value).map_err(|(_, what)| what)?;
         match &self.allowed {
             Allowed::Anything => Ok(fitting),
             Allowed::Within(range) if holds(*range, &fitting) => Ok(fitting),
-            Allowed::Within(Range { min, max }) => Err(format!(
-                "{} is outside the range [{min}, {max}]",
-                shown(value)
-            )),
+            Allowed::Within(range) => match (outside, held(*range, &fitting)) {
+                (OutsideRange::Held, Some(held)) => Ok(held),
+                _ => Err(is_outside(*range, value)),
+            },
             Allowed::Listed(values) if values.contains(&fitting) => Ok(fitting),
             Allowed::Listed(values) => Err(format!(
                 "{} is none of the values {}",
@@ -75,6 +103,35 @@ impl Domain {
             )),
         }
     }
+
+    /// What is said of a value that was held within the range.
+    pub(crate) fn was_held(&self, wanted: &Value) -> Option<String> {
+        match self.allowed {
+            Allowed::Within(range) if !holds(range, wanted) => Some(is_outside(range, wanted)),
+            _ => None,
+        }
+    }
+}
+
+fn is_outside(Range { min, max }: Range, value: &Value) -> String {
+    format!("{} is outside the range [{min}, {max}]", shown(value))
+}
+
+/// The value of the same type within the range that is nearest.
+fn held(Range { min, max }: Range, value: &Value) -> Option<Value> {
+    let number = value.as_number()?;
+    let bound = if number.compare(min).is_lt() {
+        min
+    } else {
+        max
+    };
+    let held = match value {
+        Value::Int(_) if number.compare(min).is_lt() => Value::Int(lowest_int(bound)),
+        Value::Int(_) => Value::Int(highest_int(bound)),
+        Value::Float(_) => Value::Float(bound.as_f64()),
+        Value::Bool(_) | Value::Str(_) => return None,
+    };
+    holds(Range { min, max }, &held).then_some(held)
 }
 
 fn wrong(field: &str, what: String) -> Wrong {
@@ -109,6 +166,13 @@ fn lowest_int(bound: Number) -> i64 {
     match bound {
         Number::Int(i) => i,
         Number::Float(f) => Number::Float(f.ceil()).truncated(),
+    }
+}
+
+fn highest_int(bound: Number) -> i64 {
+    match bound {
+        Number::Int(i) => i,
+        Number::Float(f) => Number::Float(f.floor()).truncated(),
     }
 }
 
@@ -248,24 +312,36 @@ mod tests {
     #[test]
     fn a_value_is_of_the_type_and_within_what_is_allowed() {
         let ints = Domain::of(&ranged(KnobType::Int, 1, Range::new(0.5, 8))).unwrap();
-        assert_eq!(ints.check(&3.0.into()), Ok(3.into()));
-        assert_eq!(ints.check(&1.into()), Ok(1.into()));
+        assert_eq!(ints.check(&3.0.into(), OutsideRange::Refused), Ok(3.into()));
+        assert_eq!(ints.check(&1.into(), OutsideRange::Refused), Ok(1.into()));
         assert_eq!(
-            ints.check(&0.into()).unwrap_err(),
+            ints.check(&0.into(), OutsideRange::Refused).unwrap_err(),
             "0 is outside the range [0.5, 8]"
         );
         let floats = Domain::of(&knob(KnobType::Float, 0.5)).unwrap();
-        assert_eq!(floats.check(&2.into()), Ok(2.0.into()));
-        assert!(floats.check(&Value::Float(f64::NAN)).is_err());
+        assert_eq!(
+            floats.check(&2.into(), OutsideRange::Refused),
+            Ok(2.0.into())
+        );
+        assert!(
+            floats
+                .check(&Value::Float(f64::NAN), OutsideRange::Refused)
+                .is_err()
+        );
         let listed = Knob {
             values: Some(vec!["a".into(), "b".into()]),
             range: None,
             ..knob(KnobType::Str, "a")
         };
         let listed = Domain::of(&listed).unwrap();
-        assert_eq!(listed.check(&"b".into()), Ok("b".into()));
         assert_eq!(
-            listed.check(&"c".into()).unwrap_err(),
+            listed.check(&"b".into(), OutsideRange::Refused),
+            Ok("b".into())
+        );
+        assert_eq!(
+            listed
+                .check(&"c".into(), OutsideRange::Refused)
+                .unwrap_err(),
             "\"c\" is none of the values \"a\", \"b\""
         );
     }
@@ -276,7 +352,12 @@ mod tests {
             values: Some(vec![1.into(), 64.into()]),
             ..ranged(KnobType::Int, 1, Range::new(1, 16))
         };
-        assert_eq!(Domain::of(&both).unwrap().check(&64.into()), Ok(64.into()));
+        assert_eq!(
+            Domain::of(&both)
+                .unwrap()
+                .check(&64.into(), OutsideRange::Refused),
+            Ok(64.into())
+        );
     }
 
     #[test]

@@ -50,7 +50,8 @@
 //! - **It is never held up.** A background thread does all that may wait. A boundary with nothing to
 //!   do costs about as much as loading an atomic.
 //! - **It never sees a wrong value.** A plan with a value that the knob does not allow is rejected as
-//!   it arrives, and so is one for a function, a knob or a boundary that is not known.
+//!   it arrives, and so is one for a function, a knob or a boundary that is not known. Only where it is
+//!   asked for ([`Builder::hold_within_range`]) a number is held within the knob's range instead.
 //! - **It cannot forget to answer.** An [`Action`] that is dropped, by a `?` or a panic, is rejected.
 //!   Every plan that is taken in is answered `applied` or `rejected` once, however things go; a plan
 //!   that comes twice is not applied twice, but its answer is repeated.
@@ -68,6 +69,11 @@
 //! one must not answer: the optimizer takes the first rejection of a plan for the end of it. Then the
 //! plan is counted ([`PlanCounts::unknown_function`]) and passed over, and should nobody have the
 //! knob, the optimizer sees the plan expire.
+//!
+//! Where nothing can be told to the optimizer at all (the transport has no way back), a plan for a
+//! function that nobody has spoken of yet is kept, the latest for each knob, until the function is
+//! registered or [listens](Context::listen): an application that only takes plans may be slow to ask
+//! for its first ([`Status::plans_unclaimed`]).
 //!
 //! # What this crate is not for
 //!

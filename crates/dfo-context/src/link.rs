@@ -92,7 +92,7 @@ impl Link {
         self.waits_first = true;
         self.shared.at_desk(|desk| {
             desk.set_link(State::Opening);
-            desk.last_error = Some("the transport panicked".to_owned());
+            desk.fail("the transport panicked".to_owned());
         });
     }
 
@@ -132,7 +132,7 @@ impl Link {
             };
             self.shared.at_desk(|desk| {
                 desk.set_link(State::Opening);
-                desk.last_error = Some(why);
+                desk.fail(why);
             });
             self.waits.wait().await;
         }

@@ -4,6 +4,7 @@
 //! it may be held for ever by a thread that is not there, so the only way to it, [`Shared::desk`],
 //! first looks whether this is still the process that made it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     /// Wakes the background thread: there is something to send.
     wake: Notify,
     pub(crate) names: Names,
+    /// How often there was something that people should be told.
+    pub(crate) news: AtomicU64,
     /// How many plans wait, for all functions together.
     pub(crate) pending: Arc<Pending>,
 }
@@ -55,6 +58,7 @@ impl Shared {
             desk: Mutex::new(desk),
             changed: Condvar::new(),
             wake: Notify::new(),
+            news: AtomicU64::new(0),
             names,
         })
     }
@@ -75,6 +79,7 @@ impl Shared {
         let mut desk = self.desk()?;
         let done = act(&mut desk);
         desk.changes += 1;
+        self.news.store(desk.news, Ordering::Relaxed);
         drop(desk);
         self.changed.notify_all();
         Some(done)

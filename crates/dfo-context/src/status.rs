@@ -12,6 +12,9 @@ pub struct Status {
     pub sent: SentCounts,
     /// Plans that wait for their boundary now.
     pub plans_waiting: usize,
+    /// Plans for functions that were not registered so far. They are kept only where nobody can be told
+    /// that they are for nothing known: see the crate's front page.
+    pub plans_unclaimed: usize,
     /// Acknowledgements that wait to be sent now.
     pub acks_waiting: usize,
     /// How often the ends of the transport were opened.
@@ -23,6 +26,8 @@ pub struct Status {
     pub last_error: Option<String>,
     /// What was wrong with the last record that could not be read.
     pub last_undecodable: Option<String>,
+    /// Why the last plan was rejected that was rejected as it arrived.
+    pub last_refusal: Option<String>,
 }
 
 /// Whether a context has a way to the optimizer.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dfo_context::model::AckStatus::{Applied, Deferred, Rejected};
 use dfo_context::transport::{ErrorKind, Record};
-use dfo_context::{Action, Boundary, Context, Link, LiveKnob};
+use dfo_context::{Action, Boundary, Context, Link};
 use support::{Optimizer, at, for_nodes, int_knob, plan, plan_for, said, train, wait_for};
 
 #[test]
@@ -372,12 +372,98 @@ fn a_knob_that_makes_no_sense_is_refused_before_anyone_hears_of_it() {
     );
     assert!(context.function("train").is_none());
     context.register("train", [int_knob("good", 2)]).unwrap();
-    let elsewhere = LiveKnob::new("good", int_knob("good", 2).knob);
-    let refused = context.register("validate", [elsewhere]).unwrap_err();
+}
+
+#[test]
+fn f04_two_functions_may_have_the_same_knob_and_a_plan_says_which_applies_it() {
+    let context = Context::disabled();
+    let train = context.register("train", [int_knob("k", 2)]).unwrap();
+    let validate = context.register("validate", [int_knob("k", 5)]).unwrap();
+    let mut for_train = plan("p1", 3);
+    for_train.target_function = "train".to_owned();
+    context.stage(for_train);
+    assert!(validate.window_boundary().is_empty());
+    assert_eq!(train.apply_at(Boundary::Window, |_| Ok::<_, String>(())), 1);
+    // Without a name, it is for the one that was registered last.
+    let mut for_any = plan("p2", 7);
+    for_any.target_function = String::new();
+    context.stage(for_any);
     assert_eq!(
-        refused.refused[0].what,
-        "`app.good` is a knob of function `train` already"
+        validate.apply_at(Boundary::Window, |_| Ok::<_, String>(())),
+        1
     );
+    assert_eq!(
+        [train.value("k"), validate.value("k")],
+        [Some(3.into()), Some(7.into())]
+    );
+}
+
+#[test]
+fn a_function_that_only_takes_plans_needs_no_registration() {
+    let context = Context::disabled();
+    // It came before anybody asked.
+    let mut early = plan("early", 3);
+    early.target_function = "late".to_owned();
+    context.stage(early.clone());
+    early.plan_id = "later".to_owned();
+    early.new_value = 4.into();
+    context.stage(early);
+    assert_eq!(context.status().plans_unclaimed, 1);
+    let late = context.listen("late");
+    let status = context.status();
+    assert_eq!(
+        (
+            status.plans_unclaimed,
+            status.plans_waiting,
+            status.plans.superseded
+        ),
+        (0, 1, 1)
+    );
+    let actions: Vec<_> = late.window_boundary().collect();
+    let [action] = <[_; 1]>::try_from(actions).unwrap();
+    assert_eq!((action.knob_id(), action.new_value()), ("app.k", &4.into()));
+    action.applied();
+    assert_eq!(late.value("app.k"), Some(4.into()));
+    // Any value is taken, of whatever type, until the knobs are registered.
+    let mut text = plan("text", 0);
+    text.target_function = "late".to_owned();
+    text.new_value = "fast".into();
+    context.stage(text.clone());
+    assert_eq!(late.apply_at(Boundary::Window, |_| Ok::<_, String>(())), 1);
+    context.register("late", [int_knob("k", 2)]).unwrap();
+    text.plan_id = "text again".to_owned();
+    context.stage(text);
+    assert_eq!(
+        context.status().last_refusal.as_deref(),
+        Some("plan text again for app.k: new_value: \"fast\" is not of type int")
+    );
+}
+
+#[test]
+fn a_number_outside_the_range_is_rejected_or_held_within_it() {
+    let optimizer = Optimizer::new();
+    for holds in [false, true] {
+        let builder = optimizer.builder();
+        let context = match holds {
+            true => builder.hold_within_range().start().unwrap(),
+            false => builder.start().unwrap(),
+        };
+        let train = train(&context);
+        let before = context.news();
+        context.stage(plan("p", 99));
+        let applied = train.apply_at(Boundary::Window, |_| Ok::<_, String>(()));
+        assert_eq!(applied, usize::from(holds));
+        assert_eq!(context.news() > before, !holds);
+        let ack = optimizer.next_ack();
+        let expected = match holds {
+            true => (
+                Some(16.into()),
+                "99 is outside the range [1, 16]; held at 16",
+            ),
+            false => (Some(2.into()), "new_value: 99 is outside the range [1, 16]"),
+        };
+        assert_eq!((ack.new_value, ack.reason.as_str()), expected);
+    }
 }
 
 #[test]

@@ -59,6 +59,10 @@ impl Outbox {
         self.acks.pop_front()
     }
 
+    pub(crate) fn fate(&self) -> Fate {
+        self.fate
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.acks.len()
     }

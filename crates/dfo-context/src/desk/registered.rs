@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dfo_model::{ActionPlan, Knob, Registration, Value};
+use dfo_model::{ActionPlan, Knob, KnobType, Registration, Value};
 use indexmap::IndexMap;
 
 use super::Staged;
 use crate::boundary::Boundary;
-use crate::domain::{Domain, not_of_type, shortened};
+use crate::domain::{Domain, OutsideRange, shortened};
 use crate::knobs::{KnobRefused, KnobsRefused, LiveKnob, ValueRefused};
 use crate::messages::LONGEST_NAME;
 use crate::speaker::Speaker;
@@ -17,7 +17,6 @@ use crate::speaker::Speaker;
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     by_name: IndexMap<String, Function>,
-    knobs: IndexMap<String, Registered>,
     /// Of all functions together.
     pending: Arc<Pending>,
 }
@@ -25,13 +24,30 @@ pub(crate) struct Functions {
 #[derive(Debug, Default)]
 struct Function {
     pending: Arc<Pending>,
-    /// Its knobs, by parameter.
-    parameters: IndexMap<String, usize>,
+    /// By id. The same id may be a knob of several functions: a plan says which one is to apply it.
+    knobs: IndexMap<String, Registered>,
+    /// The ids of the knobs that were registered, by parameter.
+    parameters: IndexMap<String, String>,
     /// Whether its registration has to be sent.
     is_due: bool,
+    /// Takes plans for any knob, since none was ever registered for it.
+    takes_any: bool,
 }
 
-/// A knob that is registered.
+/// Where a knob is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KnobIndex {
+    function: usize,
+    knob: usize,
+}
+
+impl KnobIndex {
+    pub(crate) fn function(self) -> usize {
+        self.function
+    }
+}
+
+/// A knob that is registered, or was met in a plan for a function that takes any.
 #[derive(Debug)]
 pub(crate) struct Registered {
     pub(crate) parameter: String,
@@ -39,9 +55,20 @@ pub(crate) struct Registered {
     pub(crate) domain: Domain,
     /// The value in force.
     pub(crate) value: Value,
-    pub(crate) function: usize,
     pub(crate) staged: Option<Staged>,
 }
+
+/// Why a plan has no knob here.
+#[derive(Debug)]
+pub(crate) enum NotHere {
+    /// Nobody has spoken of its function yet.
+    Function(String),
+    /// The function is here, and has no such knob.
+    Knob(String),
+}
+
+/// More knobs than a function has. Beyond it, names from outside would fill the memory.
+const MOST_UNREGISTERED: usize = 256;
 
 /// How many plans wait for a function: all that a boundary with nothing to do looks at.
 ///
@@ -62,14 +89,19 @@ impl Pending {
         }
     }
 
-    fn count(&self, knobs: &IndexMap<String, Registered>, of: impl Fn(&Registered) -> bool) {
+    fn count<'k>(&self, knobs: impl Iterator<Item = &'k Registered>) {
         const FOR_WINDOW: u64 = 1;
         const FOR_EPOCH: u64 = 1 << 32;
-        let staged = knobs.values().filter(|knob| of(knob));
-        let counts = staged.filter_map(|knob| match knob.staged.as_ref()?.boundary {
+        let counts = knobs.filter_map(|knob| match knob.staged.as_ref()?.boundary {
             Boundary::Window => Some(FOR_WINDOW),
             Boundary::Epoch => Some(FOR_EPOCH),
         });
+        self.0.store(counts.sum(), Ordering::Relaxed);
+    }
+
+    /// The sum of several.
+    fn add_up<'p>(&self, parts: impl Iterator<Item = &'p Arc<Pending>>) {
+        let counts = parts.map(|part| part.0.load(Ordering::Relaxed));
         self.0.store(counts.sum(), Ordering::Relaxed);
     }
 }
@@ -96,25 +128,38 @@ impl Functions {
         Arc::clone(&self.by_name[function].pending)
     }
 
-    pub(crate) fn knob(&self, index: usize) -> &Registered {
-        &self.knobs[index]
+    pub(crate) fn knob(&self, index: KnobIndex) -> &Registered {
+        &self.by_name[index.function].knobs[index.knob]
     }
 
-    pub(crate) fn knob_mut(&mut self, index: usize) -> &mut Registered {
-        &mut self.knobs[index]
+    pub(crate) fn knob_mut(&mut self, index: KnobIndex) -> &mut Registered {
+        &mut self.by_name[index.function].knobs[index.knob]
     }
 
+    /// A knob of this id, whichever function it is of.
     pub(crate) fn knob_named(&self, id: &str) -> Option<&Registered> {
-        self.knobs.get(id)
+        let mut functions = self.by_name.values();
+        functions.find_map(|function| function.knobs.get(id))
     }
 
-    /// The knobs of a function, each with its index.
+    /// The knobs of a function, each with where it is found.
     pub(crate) fn knobs_of(
         &mut self,
         function: usize,
-    ) -> impl Iterator<Item = (usize, &mut Registered)> {
-        let knobs = self.knobs.values_mut().enumerate();
-        knobs.filter(move |(_, knob)| knob.function == function)
+    ) -> impl Iterator<Item = (KnobIndex, &mut Registered)> {
+        let knobs = self.by_name[function].knobs.values_mut().enumerate();
+        knobs.map(move |(knob, registered)| (KnobIndex { function, knob }, registered))
+    }
+
+    /// A function that takes plans for any knob, unless knobs are registered for it.
+    pub(crate) fn listen(&mut self, function: &str) -> usize {
+        let entry = self.by_name.entry(function.to_owned());
+        let index = entry.index();
+        entry.or_insert_with(|| Function {
+            takes_any: true,
+            ..Function::default()
+        });
+        index
     }
 
     /// Registers knobs of a function, or none of them. A knob that is there already is defined anew.
@@ -138,7 +183,9 @@ impl Functions {
         }
         let entry = self.by_name.entry(function.to_owned());
         let index = entry.index();
-        entry.or_default().is_due = true;
+        let registered = entry.or_default();
+        registered.is_due = true;
+        registered.takes_any = false;
         let outdated = checked
             .into_iter()
             .filter_map(|knob| self.insert(index, knob))
@@ -176,10 +223,9 @@ impl Functions {
             return Err(refused((field.to_owned(), what)));
         }
         let domain = Domain::of(&knob).map_err(refused)?;
-        let Some(value) = domain.kind().fit(&value) else {
-            let what = not_of_type(&value, domain.kind());
-            return Err(refused(("value".to_owned(), what)));
-        };
+        let value = domain
+            .fit(&value)
+            .map_err(|(_, what)| refused(("value".to_owned(), what)))?;
         Ok(Checked {
             parameter,
             definition: knob,
@@ -210,20 +256,18 @@ impl Functions {
         if knob.id.len() > LONGEST_NAME {
             return Some(("id", format!("longer than {LONGEST_NAME} bytes")));
         }
-        if let Some(known) = self.knobs.get(&knob.id) {
-            let owner = &known.definition.target_function;
-            if owner != function {
-                let what = format!("`{}` is a knob of function `{owner}` already", knob.id);
-                return Some(("id", what));
-            }
-            if known.parameter != parameter {
-                let what = format!("`{}` is parameter `{}` already", knob.id, known.parameter);
-                return Some(("id", what));
-            }
-        }
         let there = self.by_name.get(function);
-        let there = there.and_then(|f| f.parameters.get(parameter));
-        if let Some(other) = there.map(|index| &self.knobs[*index].definition.id)
+        let registered_as = there.and_then(|f| {
+            let (name, _) = f.parameters.iter().find(|(_, id)| **id == knob.id)?;
+            Some(name)
+        });
+        if let Some(name) = registered_as
+            && name != parameter
+        {
+            let what = format!("`{}` is parameter `{name}` already", knob.id);
+            return Some(("id", what));
+        }
+        if let Some(other) = there.and_then(|f| f.parameters.get(parameter))
             && *other != knob.id
         {
             return Some(("parameter", format!("is knob `{other}` already")));
@@ -245,10 +289,11 @@ impl Functions {
             value,
         } = checked;
         let id = definition.id.clone();
-        let staged = self.knobs.get_mut(&id).and_then(|k| k.staged.take());
+        let function = &mut self.by_name[function];
+        let staged = function.knobs.get_mut(&id).and_then(|k| k.staged.take());
         let (staged, outdated) = match staged {
             None => (None, None),
-            Some(staged) => match domain.check(&staged.value) {
+            Some(staged) => match domain.check(&staged.value, OutsideRange::Refused) {
                 Ok(_) => (Some(staged), None),
                 Err(why) => (None, Some((staged, why))),
             },
@@ -258,38 +303,50 @@ impl Functions {
             definition,
             domain,
             value,
-            function,
             staged,
         };
-        let (index, _) = self.knobs.insert_full(id, knob);
-        self.by_name[function].parameters.insert(parameter, index);
+        function.parameters.insert(parameter, id.clone());
+        function.knobs.insert(id, knob);
         outdated
     }
 
-    /// The knob that a plan is for, or why it is not here. The plan may leave the function out.
-    pub(crate) fn find(&self, plan: &ActionPlan) -> Result<usize, String> {
-        let function = &plan.target_function;
-        let Some((index, _, knob)) = self.knobs.get_full(&plan.knob_id) else {
-            let is_named = !function.is_empty();
-            return Err(match is_named && !self.by_name.contains_key(function) {
-                true => format!("no function `{}` is registered here", shortened(function)),
-                false => format!("no knob `{}` is registered here", shortened(&plan.knob_id)),
-            });
+    /// The knob that a plan is for, or why it is not here. The plan may leave the function out: then
+    /// it is the one that was registered last with the knob.
+    pub(crate) fn find(&mut self, plan: &ActionPlan) -> Result<KnobIndex, NotHere> {
+        let name = &plan.target_function;
+        let no_knob = || format!("no knob `{}` is registered here", shortened(&plan.knob_id));
+        let function = match name.is_empty() {
+            true => {
+                let has_it = |f: &Function| f.knobs.contains_key(&plan.knob_id);
+                let function = self.by_name.values().rposition(has_it);
+                function.ok_or_else(|| NotHere::Knob(no_knob()))?
+            }
+            false => self.by_name.get_index_of(name).ok_or_else(|| {
+                let name = shortened(name);
+                NotHere::Function(match self.knob_named(&plan.knob_id) {
+                    Some(Registered { definition, .. }) => format!(
+                        "knob `{}` is applied by function `{}` here, not by `{name}`",
+                        plan.knob_id, definition.target_function
+                    ),
+                    None => format!("no function `{name}` is registered here"),
+                })
+            })?,
         };
-        let owner = &knob.definition.target_function;
-        if !function.is_empty() && owner != function {
-            return Err(format!(
-                "knob `{}` is applied by function `{owner}` here, not by `{}`",
-                plan.knob_id,
-                shortened(function)
-            ));
+        let index = |knob| KnobIndex { function, knob };
+        let owner = &mut self.by_name[function];
+        match owner.knobs.get_index_of(&plan.knob_id) {
+            Some(knob) => Ok(index(knob)),
+            None if !owner.takes_any => Err(NotHere::Knob(no_knob())),
+            None if owner.knobs.len() >= MOST_UNREGISTERED => Err(NotHere::Knob(format!(
+                "function `{name}` has {MOST_UNREGISTERED} knobs already that nobody registered"
+            ))),
+            None => Ok(index(owner.meet(plan))),
         }
-        Ok(index)
     }
 
     /// The value in force of a function's knob, by parameter or by id.
     pub(crate) fn value(&self, function: usize, parameter: &str) -> Option<&Value> {
-        Some(&self.knobs[self.of_function(function, parameter)?].value)
+        Some(&self.knob(self.of_function(function, parameter)?).value)
     }
 
     pub(crate) fn set_value(
@@ -305,44 +362,44 @@ impl Functions {
                 parameter: parameter.to_owned(),
             });
         };
-        self.knobs[index].value = self.fitting(index, value)?;
+        self.knob_mut(index).value = self.fitting(index, value)?;
         Ok(())
     }
 
     /// The value as one of the knob's type.
-    pub(crate) fn fitting(&self, knob: usize, value: &Value) -> Result<Value, ValueRefused> {
-        let knob = &self.knobs[knob];
-        let kind = knob.domain.kind();
-        kind.fit(value).ok_or_else(|| ValueRefused::WrongType {
+    pub(crate) fn fitting(&self, knob: KnobIndex, value: &Value) -> Result<Value, ValueRefused> {
+        let knob = self.knob(knob);
+        let fitting = knob.domain.fit(value);
+        fitting.map_err(|(kind, what)| ValueRefused::WrongType {
             knob_id: knob.definition.id.clone(),
             kind,
-            what: not_of_type(value, kind),
+            what,
         })
     }
 
-    fn of_function(&self, function: usize, parameter: &str) -> Option<usize> {
-        let by_name = self.by_name[function].parameters.get(parameter);
-        let by_id = || {
-            let (index, _, knob) = self.knobs.get_full(parameter)?;
-            (knob.function == function).then_some(index)
-        };
-        by_name.copied().or_else(by_id)
+    fn of_function(&self, function: usize, parameter: &str) -> Option<KnobIndex> {
+        let knobs = &self.by_name[function].knobs;
+        let id = self.by_name[function].parameters.get(parameter);
+        let knob = knobs.get_index_of(id.map_or(parameter, String::as_str))?;
+        Some(KnobIndex { function, knob })
     }
 
     /// Tells the boundaries of a function how much waits for them.
     pub(crate) fn recount(&mut self, function: usize) {
-        let own = |knob: &Registered| knob.function == function;
-        self.by_name[function].pending.count(&self.knobs, own);
-        self.pending.count(&self.knobs, |_| true);
+        let function = &self.by_name[function];
+        function.pending.count(function.knobs.values());
+        let functions = self.by_name.values();
+        self.pending.add_up(functions.map(|f| &f.pending));
     }
 
     pub(crate) fn staged_plans(&self) -> usize {
-        let staged = |knob: &&Registered| knob.staged.is_some();
-        self.knobs.values().filter(staged).count()
+        let knobs = self.by_name.values().flat_map(|f| f.knobs.values());
+        knobs.filter(|knob| knob.staged.is_some()).count()
     }
 
     pub(crate) fn take_all_staged(&mut self) -> Vec<Staged> {
-        let knobs = self.knobs.values_mut();
+        let functions = self.by_name.values_mut();
+        let knobs = functions.flat_map(|f| f.knobs.values_mut());
         let all = knobs.filter_map(|knob| knob.staged.take()).collect();
         for function in 0..self.by_name.len() {
             self.recount(function);
@@ -353,32 +410,58 @@ impl Functions {
     /// Every registration has to be sent again.
     pub(crate) fn all_due(&mut self) {
         for function in self.by_name.values_mut() {
-            function.is_due = true;
+            function.is_due = !function.takes_any;
         }
     }
 
     /// A registration that has to be sent, with the values in force; it counts as sent then.
     pub(crate) fn next_due(&mut self, speaker: &Speaker) -> Option<Registration> {
-        let mut functions = self.by_name.iter_mut().enumerate();
-        let (index, (name, function)) = functions.find(|(_, (_, f))| f.is_due)?;
+        let mut functions = self.by_name.iter_mut();
+        let (name, function) = functions.find(|(_, f)| f.is_due)?;
         function.is_due = false;
-        let name = name.clone();
-        let parameters = &self.by_name[index].parameters;
-        let registered = |knob: &usize| &self.knobs[*knob];
+        let parameters = function.parameters.iter();
+        let registered = parameters.map(|(name, id)| (name.clone(), &function.knobs[id]));
+        let knobs = registered.clone();
         let registration = Registration {
             namespace: speaker.namespace.clone(),
-            function_name: name,
-            knobs: parameters
-                .iter()
-                .map(|(name, knob)| (name.clone(), registered(knob).definition.clone()))
+            function_name: name.clone(),
+            knobs: knobs
+                .map(|(name, knob)| (name, knob.definition.clone()))
                 .collect(),
-            current_values: parameters
-                .iter()
-                .map(|(name, knob)| (name.clone(), registered(knob).value.clone()))
+            current_values: registered
+                .map(|(name, knob)| (name, knob.value.clone()))
                 .collect(),
             instance: speaker.instance.clone(),
             node: speaker.node.clone(),
         };
         Some(registration)
+    }
+}
+
+impl Function {
+    /// A knob that nobody has registered: all that is known of it is what the plan says.
+    fn meet(&mut self, plan: &ActionPlan) -> usize {
+        let value = plan.old_value.as_ref().unwrap_or(&plan.new_value).clone();
+        let knob = Registered {
+            parameter: plan.knob_id.clone(),
+            definition: Knob {
+                target_function: plan.target_function.clone(),
+                ..Knob::new(plan.knob_id.clone(), kind_of(&value), value.clone())
+            },
+            domain: Domain::unknown(),
+            value,
+            staged: None,
+        };
+        let (index, _) = self.knobs.insert_full(plan.knob_id.clone(), knob);
+        index
+    }
+}
+
+fn kind_of(value: &Value) -> KnobType {
+    match value {
+        Value::Bool(_) => KnobType::Bool,
+        Value::Int(_) => KnobType::Int,
+        Value::Float(_) => KnobType::Float,
+        Value::Str(_) => KnobType::Str,
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn count_sent(shared: &Shared, sent: Option<&Outgoing>) {
 }
 
 pub(super) fn note(shared: &Shared, error: &TransportError) {
-    shared.at_desk(|desk| desk.last_error = Some(error.to_string()));
+    shared.at_desk(|desk| desk.fail(error.to_string()));
 }
 
 fn note_losses(shared: &Shared, known: &mut Losses, now: Losses) {
