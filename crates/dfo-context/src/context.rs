@@ -207,6 +207,15 @@ impl Context {
     /// [`Builder::stop_deadline`] and a little more. After it, all is quiet; a new context can be
     /// started.
     pub fn stop(&self) {
+        self.stop_in(None);
+    }
+
+    /// The same, with another deadline: for the end of a program that must not be held up.
+    pub fn stop_within(&self, deadline: Duration) {
+        self.stop_in(Some(deadline));
+    }
+
+    fn stop_in(&self, deadline: Option<Duration>) {
         if self.shared.is_forked() {
             return;
         }
@@ -214,7 +223,7 @@ impl Context {
         let running = running.unwrap_or_else(PoisonError::into_inner).take();
         self.shared.at_desk(Desk::stop);
         if let Some(running) = running {
-            running.stop();
+            running.stop(deadline);
         }
         self.shared.at_desk(Desk::give_up_sending);
     }

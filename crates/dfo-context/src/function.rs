@@ -43,6 +43,13 @@ impl Function {
         &self.name
     }
 
+    /// Whether there is something to change at this boundary. Costs as little as [`at`](Function::at) with
+    /// nothing to do, and takes nothing.
+    #[inline]
+    pub fn has_changes(&self, boundary: Boundary) -> bool {
+        !self.pending.is_empty(boundary)
+    }
+
     /// What to change at this boundary, oldest first; at most one change for each knob.
     ///
     /// Never waits for the background thread. With nothing to do it costs about as much as loading

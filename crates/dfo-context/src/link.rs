@@ -45,6 +45,13 @@ impl Default for Timing {
     }
 }
 
+/// Whether the background thread is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    NotYet,
+    Within(Duration),
+}
+
 /// Tells `start` how the first opening went.
 pub(crate) type FirstOpening = SyncSender<Result<(), TransportError>>;
 
@@ -97,14 +104,17 @@ impl Link {
     }
 
     /// Lives until it is told to stop.
-    pub(crate) async fn live(&mut self, stop: &mut watch::Receiver<bool>) {
-        tokio::select! {
+    pub(crate) async fn live(&mut self, stop: &mut watch::Receiver<Stop>) {
+        let deadline = tokio::select! {
             biased;
-            // An error means that nobody can tell any more.
-            _ = stop.wait_for(|stopped| *stopped) => {}
+            stopped = stop.wait_for(|stop| *stop != Stop::NotYet) => match stopped.as_deref() {
+                Ok(Stop::Within(deadline)) => *deadline,
+                // An error means that nobody can tell any more.
+                Ok(Stop::NotYet) | Err(_) => self.timing.stop_deadline,
+            },
             never = self.run() => match never {},
-        }
-        self.leave().await;
+        };
+        self.leave(deadline).await;
         if let Some(Outgoing::Ack(_)) = self.sending.take() {
             self.shared.at_desk(|desk| desk.sent.acks_dropped += 1);
         }
@@ -212,11 +222,11 @@ impl Link {
     }
 
     /// Sends what waits, says that this instance leaves, and closes, all before the deadline.
-    async fn leave(&mut self) {
+    async fn leave(&mut self, deadline: Duration) {
         let Some(mut ends) = self.ends.take() else {
             return;
         };
-        let end = Instant::now() + self.timing.stop_deadline;
+        let end = Instant::now() + deadline;
         let left = || end.saturating_duration_since(Instant::now());
         if let Some(mut control) = ends.control.take() {
             let said = timeout_at(end, self.say_goodbye(&mut *control)).await;

@@ -10,14 +10,14 @@ use dfo_transport::{Options, Transport};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use super::{Link, Timing};
+use super::{Link, Stop, Timing};
 use crate::builder::StartError;
 use crate::shared::Shared;
 
 /// A background thread that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stop>,
     ended: Receiver<()>,
     thread: JoinHandle<()>,
     deadline: Duration,
@@ -33,7 +33,7 @@ impl Running {
     ) -> Result<Running, StartError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(StartError::Thread)?;
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stop::NotYet);
         let (end, ended) = channel();
         let (first, opened) = sync_channel(1);
         let link = Link::new(Arc::clone(shared), transport, options, timing, first);
@@ -49,7 +49,7 @@ impl Running {
         };
         match opened.recv_timeout(timing.start_patience) {
             Ok(Err(error)) => {
-                running.stop();
+                running.stop(None);
                 Err(error.into())
             }
             // Opened, or still at it: then it goes on in the background.
@@ -58,17 +58,18 @@ impl Running {
     }
 
     /// Ends it. A transport that does not let go in time keeps its thread, and nobody waits for it.
-    pub(crate) fn stop(self) {
-        self.stop.send_replace(true);
+    pub(crate) fn stop(self, deadline: Option<Duration>) {
+        let deadline = deadline.unwrap_or(self.deadline);
+        self.stop.send_replace(Stop::Within(deadline));
         let moment = Duration::from_secs(2);
-        if self.ended.recv_timeout(self.deadline + moment).is_ok() {
+        if self.ended.recv_timeout(deadline + moment).is_ok() {
             // It has nothing left to do but return.
             let _ = self.thread.join();
         }
     }
 }
 
-fn run(runtime: Runtime, mut link: Link, mut stop: watch::Receiver<bool>, end: &Sender<()>) {
+fn run(runtime: Runtime, mut link: Link, mut stop: watch::Receiver<Stop>, end: &Sender<()>) {
     loop {
         let live = AssertUnwindSafe(|| runtime.block_on(link.live(&mut stop)));
         if catch_unwind(live).is_ok() {
