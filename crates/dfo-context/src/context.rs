@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dfo_model::ActionPlan;
+use dfo_transport::Record;
 
 use crate::action::Actions;
 use crate::boundary::Boundary;
@@ -145,6 +146,13 @@ impl Context {
     /// is not registered yet is kept for it.
     pub fn stage(&self, plan: ActionPlan) {
         self.shared.receive(plan, Audience::Ourselves);
+    }
+
+    /// The same with a plan as it is on the wire: one JSON object. What is no plan is rejected where its id
+    /// can be read, and counted, as if it had come from the optimizer.
+    pub fn stage_encoded(&self, plan: &[u8]) {
+        let record = Record::new(b"{}".to_vec(), plan.to_vec());
+        self.shared.take_in(&record, Audience::Ourselves);
     }
 
     /// Tells the window that the application is in, counted as the findings count it. The answers

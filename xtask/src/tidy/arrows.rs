@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("mofka-sys", &[]),
     ("dfo-context", &["dfo-model", "dfo-transport"]),
+    ("dfo-python", &["dfo-context", "dfo-transport-zmq"]),
     (
         "dfo-service",
         &["dfo-model", "dfo-planner", "dfo-transport"],
