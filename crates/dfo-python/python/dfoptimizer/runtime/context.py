@@ -11,8 +11,7 @@ import json
 import logging
 import os
 import threading
-import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
 
 from .. import _native
 from ..types import KnobDef
@@ -35,10 +34,9 @@ _EXIT_SECONDS = 0.5
 
 #: The process's context, once :func:`optimizer_context` has made it.
 _global_context: Optional[OptimizerContext] = None
-#: Another object whenever the process's context may be another one, or lives anew.
-_generation = object()
 _lock = threading.RLock()
-_alive: weakref.WeakSet[OptimizerContext] = weakref.WeakSet()
+#: Started and not stopped yet: they live on without a reference to them.
+_alive: Set[OptimizerContext] = set()
 
 
 class KnobsRefused(ValueError):
@@ -111,7 +109,7 @@ class OptimizerContext:
         #: Plans that were drained and not answered, by function and knob.
         self._in_hand: Dict[Tuple[str, str], Tuple[_native.Function, Change]] = {}
         self._told: Dict[str, Any] = {}
-        self._warned: set[str] = set()
+        self._warned: Set[str] = set()
         #: What :func:`optimizer_context` was called with.
         self._arguments: Dict[str, Any] = {}
 
@@ -127,7 +125,6 @@ class OptimizerContext:
             if self._is_started:
                 return
             self._is_started = True
-            _turn()
             if self._noop:
                 self._say_why_there_is_nothing()
                 return
@@ -166,7 +163,6 @@ class OptimizerContext:
             if _global_context is self:
                 _global_context = None
             _alive.discard(self)
-            _turn()
             was_live = self._is_started and not self._noop
             self._is_started = False
             # What is let go without an answer is rejected.
@@ -371,8 +367,11 @@ class OptimizerContext:
 
     def _register(self, name: str, registration: Dict[str, Any], strict: bool) -> List[str]:
         """What was wrong; if strict, then nothing is registered."""
-        text = json.dumps(registration, default=_plain)
-        function, problems = self._native.register(name, text, strict)
+        try:
+            text = json.dumps(registration, default=_plain)
+            function, problems = self._native.register(name, text, strict)
+        except (RecursionError, TypeError, ValueError) as error:
+            function, problems = None, [f"no registration: {error}"]
         if function is not None:
             self._functions[name] = function
             logger.info("registered for %s: %s", name, ", ".join(registration["knobs"]))
@@ -531,7 +530,6 @@ def optimizer_context(
         context._arguments = arguments
         context.start()
         _global_context = context
-        _turn()
         return context
 
 
@@ -611,11 +609,6 @@ def _plain(value: Any) -> Any:
     """What JSON does not know: numbers of numpy are numbers, anything else is shown and refused as a text."""
     item = getattr(value, "item", None)
     return item() if callable(item) else repr(value)
-
-
-def _turn() -> None:
-    global _generation
-    _generation = object()
 
 
 def _stop_all() -> None:

@@ -82,7 +82,7 @@ def _wrap(function: Callable[..., Any], tuned: _Tuned) -> Callable[..., Any]:
             # A call that is like the one before, with nothing waiting, goes on as it is. Spelt out here: a
             # call of another function would cost as much again.
             if (
-                tuned.generation is _context._generation
+                tuned.context is _context._global_context
                 and _APPLY_AT not in kwargs
                 and tuned.is_quiet()
             ):
@@ -155,9 +155,9 @@ class _Tuned:
         #: What it is registered with.
         self.native: Optional[_native.Context] = None
         self.function: Optional[_native.Function] = None
-        #: What the quick look of a call looks at: the life of the context that this was made for, whether
-        #: plans wait, what each place is expected to have, and the values that are kept.
-        self.generation: object = None
+        #: What the quick look of a call looks at: the context that this was made for, whether plans wait,
+        #: what each place is expected to have, and the values that are kept.
+        self.context: object = _NOTHING
         self.is_quiet: Callable[[], bool] = _always
         self.watched: Tuple[Tuple[str, int, Any, Any], ...] = ()
         self.kept: Dict[str, Any] = {}
@@ -187,9 +187,9 @@ class _Tuned:
         self, args: Tuple[Any, ...], kwargs: Dict[str, Any], at: str
     ) -> Tuple[Tuple[Any, ...], List[_native.Change]]:
         """The arguments to pass, and the changes that are among them. Changes `kwargs`."""
-        generation, context = _context._generation, _context._global_context
+        context = _context._global_context
         if context is None or context._noop:
-            self._rest(generation)
+            self._rest(context)
             return args, []
         given = {place.name: place.given(args, kwargs) for place in self.places}
         if self.native is not context._native:
@@ -199,7 +199,7 @@ class _Tuned:
                 place.told = given[place.name]
         function = self.function
         if function is None:
-            self._rest(generation)
+            self._rest(context)
             return args, []
         for place in self.places:
             args = self._see(function, place, given[place.name], args, kwargs)
@@ -216,7 +216,7 @@ class _Tuned:
                     # Whatever the next call passes is news.
                     place.expected = _NOTHING
                 taken.append(change)
-        self._watch(generation, function)
+        self._watch(context, function)
         return args, taken
 
     def answer(self, taken: List[_native.Change]) -> None:
@@ -243,21 +243,21 @@ class _Tuned:
             _context._tell_value(function, place.name, value)
         return args
 
-    def _watch(self, generation: object, function: _native.Function) -> None:
+    def _watch(self, context: object, function: _native.Function) -> None:
         """For the quick look of the next call."""
         places = [place for place in self.places if place.kept is not _NOTHING]
         self.kept = {place.name: place.kept for place in places}
         self.kept_from = min([place.index for place in places], default=_NOWHERE)
         self.watched = tuple((p.name, p.index, p.default, p.expected) for p in self.places)
         self.is_quiet = function.quiet
-        self.generation = generation
+        self.context = context
 
-    def _rest(self, generation: object) -> None:
+    def _rest(self, context: object) -> None:
         """There is nobody to take plans from: calls go on as they are, until that changes."""
         self.kept = {}
         self.watched = ()
         self.is_quiet = _always
-        self.generation = generation
+        self.context = context
 
 
 def _always() -> bool:
@@ -282,7 +282,7 @@ def _places(
     function_name: str, function: Callable[..., Any], knobs: Mapping[str, Mapping[str, Any]]
 ) -> Tuple[Dict[str, Mapping[str, Any]], Tuple[_Place, ...]]:
     """The knobs that have a place among the parameters; the others are logged."""
-    parameters = inspect.signature(function).parameters
+    parameters = _parameters(function)
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     by_position = [name for name, p in parameters.items() if p.kind in kinds]
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -306,3 +306,11 @@ def _places(
         specs[name] = spec
         places.append(_Place(name, default, index))
     return specs, tuple(places)
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        # Of some functions in C nobody knows. Their knobs are passed by name.
+        return {"kwargs": inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)}
