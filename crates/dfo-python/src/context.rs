@@ -1,6 +1,6 @@
 //! The connection to the optimizer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -169,6 +169,7 @@ impl Context {
         condition: &Bound<'_, PyAny>,
         timeout: f64,
     ) -> PyResult<bool> {
+        let _waiting = Waiting::begin();
         let end = Instant::now() + seconds("timeout", timeout)?;
         let condition = condition.clone().unbind();
         loop {
@@ -187,7 +188,7 @@ impl Context {
                 return Err(error);
             }
             py.check_signals()?;
-            if held || left.is_zero() {
+            if held || left.is_zero() || Waiting::is_to_end() {
                 return Ok(held);
             }
         }
@@ -200,6 +201,50 @@ impl Context {
         py.detach(|| self.inner.stop_within(deadline));
         Ok(())
     }
+}
+
+/// A thread that waits in [`Context::wait_for`].
+///
+/// Were it still there when the interpreter ends, it would be cut off in the middle of this module, which
+/// ends the process with an error. So none waits on when the end begins.
+struct Waiting;
+
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static IS_TO_END: AtomicBool = AtomicBool::new(false);
+
+impl Waiting {
+    fn begin() -> Self {
+        WAITING.fetch_add(1, Ordering::SeqCst);
+        Waiting
+    }
+
+    fn is_to_end() -> bool {
+        IS_TO_END.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The interpreter is about to end: no wait lasts any longer.
+#[pyfunction]
+pub(crate) fn end_waits(py: Python<'_>) {
+    IS_TO_END.store(true, Ordering::SeqCst);
+    let end = Instant::now() + 10 * SLICE;
+    py.detach(|| {
+        while WAITING.load(Ordering::SeqCst) > 0 && Instant::now() < end {
+            std::thread::sleep(SLICE / 20);
+        }
+    });
+}
+
+/// In a forked child the threads that waited are not there.
+#[pyfunction]
+pub(crate) fn forget_waits() {
+    WAITING.store(0, Ordering::SeqCst);
 }
 
 fn seconds(what: &str, seconds: f64) -> PyResult<Duration> {

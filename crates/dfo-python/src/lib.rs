@@ -41,7 +41,7 @@ mod _native {
     #[pymodule_export]
     use crate::change::Change;
     #[pymodule_export]
-    use crate::context::Context;
+    use crate::context::{Context, end_waits, forget_waits};
     #[pymodule_export]
     use crate::function::Function;
     #[pymodule_export]

@@ -9,6 +9,12 @@ __version__: str
 def nothing() -> None:
     """Does nothing: the unit in which the benchmark counts."""
 
+def end_waits() -> None:
+    """The interpreter is about to end: no wait lasts any longer."""
+
+def forget_waits() -> None:
+    """In a forked child the threads that waited are not there."""
+
 class Context:
     """The connection to the optimizer: knobs go out, plans come in, in the background."""
 

@@ -614,12 +614,14 @@ def _plain(value: Any) -> Any:
 def _stop_all() -> None:
     for context in list(_alive):
         context._stop_within(_EXIT_SECONDS)
+    _native.end_waits()
 
 
 def _after_fork() -> None:
-    """Another thread of the parent may have held it."""
+    """Another thread of the parent may have held the lock, and is not there."""
     global _lock
     _lock = threading.RLock()
+    _native.forget_waits()
 
 
 atexit.register(_stop_all)
