@@ -266,13 +266,18 @@ impl Desk {
         self.disconnections += disconnections;
     }
 
-    /// What a function can take at a boundary, in the order in which it arrived.
-    pub(crate) fn take(&mut self, function: usize, at: Boundary) -> Vec<Taken> {
+    /// What a function can take at a boundary, in the order in which it arrived, of the parameters wanted.
+    pub(crate) fn take(
+        &mut self,
+        function: usize,
+        at: Boundary,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Vec<Taken> {
         let mut taken = Vec::new();
         for (index, knob) in self.functions.knobs_of(function) {
             let parameter = &knob.parameter;
             let old_value = &knob.value;
-            let fits = |staged: &mut Staged| at.takes(staged.boundary);
+            let fits = |staged: &mut Staged| at.takes(staged.boundary) && is_wanted(parameter);
             if let Some(staged) = knob.staged.take_if(fits) {
                 taken.push(Taken {
                     knob: index,

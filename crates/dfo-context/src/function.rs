@@ -59,7 +59,17 @@ impl Function {
         if self.pending.is_empty(boundary) {
             return Actions::none();
         }
-        take(&self.shared, self.index, boundary)
+        take(&self.shared, self.index, boundary, |_| true)
+    }
+
+    /// The same for some of its knobs, by parameter: the changes of the others stay where they are. For
+    /// several places in the program that share a function's name.
+    #[inline]
+    pub fn at_where(&self, boundary: Boundary, is_wanted: impl Fn(&str) -> bool) -> Actions {
+        if self.pending.is_empty(boundary) {
+            return Actions::none();
+        }
+        take(&self.shared, self.index, boundary, is_wanted)
     }
 
     /// What to change between two epochs: everything.

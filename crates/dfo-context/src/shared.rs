@@ -138,8 +138,13 @@ impl Shared {
 /// What a function can take at a boundary.
 #[cold]
 #[inline(never)]
-pub(crate) fn take(shared: &Arc<Shared>, function: usize, at: Boundary) -> Actions {
-    let taken = shared.at_desk(|desk| desk.take(function, at));
+pub(crate) fn take(
+    shared: &Arc<Shared>,
+    function: usize,
+    at: Boundary,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Actions {
+    let taken = shared.at_desk(|desk| desk.take(function, at, is_wanted));
     let taken = taken.into_iter().flatten();
     let action = |taken| Action::new(Arc::clone(shared), taken);
     let actions: Vec<_> = taken.map(action).collect();

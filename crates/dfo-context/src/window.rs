@@ -36,9 +36,9 @@ pub struct WindowEvent<'a> {
     pub name: &'a str,
     /// `window`.
     pub category: &'a str,
-    /// When, as the tracer counts time.
+    /// When the window began, as the tracer counts time.
     pub start_time: u64,
-    /// A mark takes no time: 0.
+    /// How long the window was, at its end; 0 at its beginning.
     pub duration: u64,
     /// `window_index`, `every_n`, `counter`, and `flush` with 1 where an epoch ends the window.
     pub int_args: &'a [(&'a str, i64)],
@@ -71,6 +71,8 @@ pub struct Window {
     index: i64,
     counter: u64,
     is_open: bool,
+    /// When the window began, as the tracer counts time.
+    begun: u64,
 }
 
 impl Window {
@@ -240,13 +242,16 @@ impl Window {
         let Some(tracer) = &mut self.tracer else {
             return;
         };
-        let start_time = tracer.get_time();
+        let now = tracer.get_time();
+        if self.is_open {
+            self.begun = now;
+        }
         tracer.enter_event();
         tracer.log_event(&WindowEvent {
             name,
             category: "window",
-            start_time,
-            duration: 0,
+            start_time: self.begun,
+            duration: now.saturating_sub(self.begun),
             int_args: match closing {
                 Closing::InOrder => &int_args[..3],
                 Closing::Flush => &int_args,

@@ -247,7 +247,12 @@ pub(crate) fn forget_waits() {
     WAITING.store(0, Ordering::SeqCst);
 }
 
+/// Clocks cannot count as far as a number can.
 fn seconds(what: &str, seconds: f64) -> PyResult<Duration> {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    if seconds >= YEAR.as_secs_f64() {
+        return Ok(YEAR);
+    }
     Duration::try_from_secs_f64(seconds).map_err(|_| {
         PyValueError::new_err(format!(
             "{what}: a number of seconds, 0 or more, not {seconds}"

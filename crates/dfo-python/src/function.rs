@@ -47,14 +47,18 @@ impl Function {
             && self.context.news() == self.told.load(Ordering::Relaxed)
     }
 
-    /// What to change at this boundary, oldest first; at most one change for each knob.
-    fn poll(&self, at: &str) -> PyResult<Vec<Change>> {
+    /// What to change at this boundary, oldest first; at most one change for each knob. Changes of the
+    /// parameters of `others` stay where they are.
+    fn poll(&self, at: &str, others: &Bound<'_, PyAny>) -> PyResult<Vec<Change>> {
         let boundary = Boundary::from_apply_when(at).ok_or_else(|| {
             PyValueError::new_err(format!(
                 "unknown boundary {at:?}; one of: epoch_boundary, window_boundary, next_window"
             ))
         })?;
-        self.inner.at(boundary).map(Change::new).collect()
+        let others: Vec<String> = others.extract()?;
+        let is_ours = |parameter: &str| !others.iter().any(|other| other == parameter);
+        let actions = self.inner.at_where(boundary, is_ours);
+        actions.map(Change::new).collect()
     }
 
     /// The value in force of one of its knobs; None where it is not known.

@@ -1,5 +1,6 @@
 //! Marking windows of the work for a tracer that is a Python object.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dfo_context::{Tracer, WindowEvent};
@@ -7,12 +8,78 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// Marks windows of `every_n` iterations each.
-#[pyclass(module = "dfoptimizer._native", subclass)]
+#[pyclass(module = "dfoptimizer._native", frozen)]
 pub(crate) struct Window {
-    /// What may be told of a mark is called with this window borrowed as a whole; the lock is for the
-    /// compiler, and is never waited for.
+    /// Never held while Python code runs.
     inner: Mutex<dfo_context::Window>,
-    raised: Raised,
+    tracer: Option<Py<PyAny>>,
+    marks: Marks,
+    /// When the newest window began, as the tracer counts time.
+    begun: AtomicU64,
+}
+
+/// Marks that the tracer is to be told of.
+///
+/// It is told, and asked for the time, once the window is as it says: so it may look at the window itself,
+/// and no lock is held while it does.
+#[derive(Clone, Default)]
+struct Marks(Arc<Mutex<Vec<Mark>>>);
+
+struct Mark {
+    name: String,
+    category: String,
+    int_args: Vec<(String, i64)>,
+}
+
+impl Marks {
+    fn get(&self) -> MutexGuard<'_, Vec<Mark>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tracer for Marks {
+    fn get_time(&mut self) -> u64 {
+        0
+    }
+
+    fn enter_event(&mut self) {}
+
+    fn log_event(&mut self, event: &WindowEvent<'_>) {
+        let int_args = event.int_args.iter();
+        self.get().push(Mark {
+            name: event.name.to_owned(),
+            category: event.category.to_owned(),
+            int_args: int_args.map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+        });
+    }
+
+    fn exit_event(&mut self) {}
+}
+
+impl Mark {
+    fn tell(&self, tracer: &Bound<'_, PyAny>, begun: &AtomicU64) -> PyResult<()> {
+        let py = tracer.py();
+        let now: u64 = tracer.call_method0("get_time")?.extract()?;
+        if self.name == "window.start" {
+            begun.store(now, Ordering::Relaxed);
+        }
+        let start_time = begun.load(Ordering::Relaxed);
+        let int_args = PyDict::new(py);
+        for (name, value) in &self.int_args {
+            // The first of the pair is the tracer's own kind of tag; 0 is none.
+            int_args.set_item(name, (0, value))?;
+        }
+        let fields = PyDict::new(py);
+        fields.set_item("name", &self.name)?;
+        fields.set_item("cat", &self.category)?;
+        fields.set_item("start_time", start_time)?;
+        fields.set_item("duration", now.saturating_sub(start_time))?;
+        fields.set_item("int_args", int_args)?;
+        tracer.call_method0("enter_event")?;
+        let logged = tracer.call_method("log_event", (), Some(&fields));
+        tracer.call_method0("exit_event")?;
+        logged.map(drop)
+    }
 }
 
 impl Window {
@@ -20,136 +87,81 @@ impl Window {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get_mut(&mut self) -> &mut dfo_context::Window {
-        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the tracer raised while it was told of a mark.
-#[derive(Clone, Default)]
-struct Raised(Arc<Mutex<Option<PyErr>>>);
-
-impl Raised {
-    /// The first error counts.
-    fn keep<T>(&self, result: PyResult<T>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-                raised.get_or_insert(error);
-                None
+    /// Does something to the window, and then tells the tracer. The first error that it raises goes on to the
+    /// script; the window is as it should be all the same.
+    fn change<T>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&mut dfo_context::Window) -> T,
+    ) -> PyResult<T> {
+        let done = act(&mut self.get());
+        let marks = std::mem::take(&mut *self.marks.get());
+        let mut raised = None;
+        if let Some(tracer) = &self.tracer {
+            for mark in marks {
+                if let Err(error) = mark.tell(tracer.bind(py), &self.begun) {
+                    raised.get_or_insert(error);
+                }
             }
         }
-    }
-
-    fn check<T>(&self, value: T) -> PyResult<T> {
-        let raised = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         match raised {
-            None => Ok(value),
+            None => Ok(done),
             Some(error) => Err(error),
         }
-    }
-}
-
-/// A tracer like DFTracer's Python binding.
-struct PythonTracer {
-    object: Py<PyAny>,
-    raised: Raised,
-}
-
-impl PythonTracer {
-    fn call<T>(&self, call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> Option<T> {
-        Python::attach(|py| self.raised.keep(call(self.object.bind(py))))
-    }
-}
-
-impl Tracer for PythonTracer {
-    fn get_time(&mut self) -> u64 {
-        let time = self.call(|tracer| tracer.call_method0("get_time")?.extract());
-        time.unwrap_or_default()
-    }
-
-    fn enter_event(&mut self) {
-        self.call(|tracer| tracer.call_method0("enter_event").map(drop));
-    }
-
-    fn log_event(&mut self, event: &WindowEvent<'_>) {
-        self.call(|tracer| {
-            let py = tracer.py();
-            let int_args = PyDict::new(py);
-            for (name, value) in event.int_args {
-                // The first of the pair is the tracer's own kind of tag; 0 is none.
-                int_args.set_item(name, (0, value))?;
-            }
-            let fields = PyDict::new(py);
-            fields.set_item("name", event.name)?;
-            fields.set_item("cat", event.category)?;
-            fields.set_item("start_time", event.start_time)?;
-            fields.set_item("duration", event.duration)?;
-            fields.set_item("int_args", int_args)?;
-            tracer.call_method("log_event", (), Some(&fields)).map(drop)
-        });
-    }
-
-    fn exit_event(&mut self) {
-        self.call(|tracer| tracer.call_method0("exit_event").map(drop));
     }
 }
 
 #[pymethods]
 impl Window {
     #[new]
-    #[pyo3(signature = (tracer=None, max_every_n=None))]
+    #[pyo3(signature = (tracer, max_every_n))]
     fn new(tracer: Option<Py<PyAny>>, max_every_n: Option<i64>) -> Self {
-        let raised = Raised::default();
+        let marks = Marks::default();
         let mut inner = dfo_context::Window::new();
-        if let Some(object) = tracer {
-            let raised = raised.clone();
-            inner = inner.with_tracer(PythonTracer { object, raised });
+        if tracer.is_some() {
+            inner = inner.with_tracer(marks.clone());
         }
         if let Some(most) = max_every_n {
             inner = inner.with_max_every_n(at_least_one(most));
         }
         Window {
             inner: Mutex::new(inner),
-            raised,
+            tracer,
+            marks,
+            begun: AtomicU64::new(0),
         }
     }
 
     /// An iteration begins. True if a window begins with it.
-    fn start(&mut self) -> PyResult<bool> {
-        let opened = self.get_mut().start();
-        self.raised.check(opened)
+    fn start(&self, py: Python<'_>) -> PyResult<bool> {
+        self.change(py, dfo_context::Window::start)
     }
 
     /// An iteration ends. True if a window ends with it.
-    fn stop(&mut self) -> PyResult<bool> {
-        let closed = self.get_mut().stop();
-        self.raised.check(closed)
+    fn stop(&self, py: Python<'_>) -> PyResult<bool> {
+        self.change(py, dfo_context::Window::stop)
     }
 
     /// An epoch ends, and a window that is open with it; counting begins anew. True if there was one.
-    fn flush(&mut self) -> PyResult<bool> {
-        let closed = self.get_mut().flush();
-        self.raised.check(closed)
+    fn flush(&self, py: Python<'_>) -> PyResult<bool> {
+        self.change(py, dfo_context::Window::flush)
     }
 
     /// Twice as many iterations in a window, within the maximum.
-    fn increase_cadence(&mut self) -> PyResult<()> {
-        self.get_mut().increase_cadence();
-        self.raised.check(())
+    fn increase_cadence(&self, py: Python<'_>) -> PyResult<()> {
+        self.change(py, dfo_context::Window::increase_cadence)
     }
 
     /// Half as many iterations in a window, at least 1.
-    fn decrease_cadence(&mut self) -> PyResult<()> {
-        self.get_mut().decrease_cadence();
-        self.raised.check(())
+    fn decrease_cadence(&self, py: Python<'_>) -> PyResult<()> {
+        self.change(py, dfo_context::Window::decrease_cadence)
     }
 
     /// So many iterations in a window, within 1 and the maximum.
-    fn update_cadence(&mut self, new_every_n: i64) -> PyResult<()> {
-        self.get_mut().update_cadence(at_least_one(new_every_n));
-        self.raised.check(())
+    fn update_cadence(&self, py: Python<'_>, new_every_n: i64) -> PyResult<()> {
+        self.change(py, |window| {
+            window.update_cadence(at_least_one(new_every_n));
+        })
     }
 
     /// The iterations in a window.
@@ -174,11 +186,6 @@ impl Window {
     #[getter]
     fn counter(&self) -> u64 {
         self.get().counter()
-    }
-
-    fn __repr__(&self) -> String {
-        let (index, every_n) = (self.window_index(), self.every_n());
-        format!("<Window {index}, every {every_n} iterations>")
     }
 }
 

@@ -143,7 +143,7 @@ impl Scene {
             }
             Event::Boundary(function, at) => {
                 let was_empty = self.pending(function, at);
-                let taken = self.desk.take(function.into(), at);
+                let taken = self.desk.take(function.into(), at, |_| true);
                 assert_eq!(was_empty, taken.is_empty());
                 assert!(self.pending(function, at));
                 for taken in &taken {
@@ -277,7 +277,7 @@ fn a_boundary_sees_only_what_waits_for_it() {
     assert_eq!(is_empty(), [true, false]);
     desk.receive(plan(2, 0, 3, "next_window", ""), Audience::OnlyUs);
     assert_eq!(is_empty(), [false, false]);
-    assert_eq!(desk.take(0, Boundary::Window).len(), 1);
+    assert_eq!(desk.take(0, Boundary::Window, |_| true).len(), 1);
     assert_eq!(is_empty(), [true, true]);
     assert_eq!(Arc::strong_count(&pending), 2);
 }

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Set, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from .. import _native
 from ..types import KnobDef
@@ -349,29 +349,32 @@ class OptimizerContext:
         values: Optional[Mapping[str, Any]],
     ) -> Tuple[Dict[str, Any], List[str]]:
         """As on the wire; and what was no knob at all."""
-        wire, problems = {}, []
-        for parameter, knob in knobs.items():
+        wire: Dict[str, Any] = {}
+        problems: List[str] = []
+        for parameter, knob in _map("knobs", knobs, problems).items():
             try:
                 if not isinstance(knob, KnobDef):
                     knob = knob_def_from_dict(f"{self.namespace}.{parameter}", knob, function)
-                wire[parameter] = knob_def_to_wire(knob)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                wire[parameter] = _as_json(knob_def_to_wire(knob))
+            except Exception as error:
                 problems.append(f"knob `{parameter}`: not what knob() gives: {error!r}")
+        now = {}
+        for parameter, value in _map("current_values", values or {}, problems).items():
+            try:
+                now[parameter] = _as_json(value)
+            except Exception:
+                problems.append(f"current_values.{parameter}: {_shown(value)} is no value of a knob")
         registration = {
             "namespace": self.namespace,
             "function_name": function,
             "knobs": wire,
-            "current_values": dict(values or {}),
+            "current_values": now,
         }
         return registration, problems
 
     def _register(self, name: str, registration: Dict[str, Any], strict: bool) -> List[str]:
         """What was wrong; if strict, then nothing is registered."""
-        try:
-            text = json.dumps(registration, default=_plain)
-            function, problems = self._native.register(name, text, strict)
-        except (RecursionError, TypeError, ValueError) as error:
-            function, problems = None, [f"no registration: {error}"]
+        function, problems = self._native.register(name, json.dumps(registration), strict)
         if function is not None:
             self._functions[name] = function
             logger.info("registered for %s: %s", name, ", ".join(registration["knobs"]))
@@ -386,16 +389,27 @@ class OptimizerContext:
         return function
 
     def _stage(self, plan: ActionPlan) -> None:
-        self._native.stage(json.dumps(vars(plan), default=_plain))
+        fields = {}
+        for name, value in vars(plan).items():
+            try:
+                fields[name] = _as_json(value)
+            except Exception:
+                # No value that JSON has: it is refused by name.
+                fields[name] = [_shown(value)]
+        self._native.stage(json.dumps(fields))
         self._report(self._native)
 
-    def _poll(self, function: _native.Function, at: str) -> List[Change]:
+    def _poll(
+        self, function: _native.Function, at: str, others: Sequence[str] = ()
+    ) -> List[Change]:
+        """The changes for this boundary, but for the parameters of `others`."""
         if at not in BOUNDARIES:
-            if at not in self._warned:
-                self._warned.add(at)
-                logger.error("unknown boundary %r, one of: %s", at, ", ".join(BOUNDARIES))
+            unknown = _shown(at)
+            if unknown not in self._warned:
+                self._warned.add(unknown)
+                logger.error("unknown boundary %s, one of: %s", unknown, ", ".join(BOUNDARIES))
             return []
-        changes = function.poll(at)
+        changes = function.poll(at, list(others))
         for change in changes:
             logger.info("plan %s: %s to %r", change.plan_id, change.knob_id, change.new_value)
         return changes
@@ -560,6 +574,14 @@ def _check_same(context: OptimizerContext, arguments: Dict[str, Any]) -> None:
             )
 
 
+def _map(what: str, given: Any, problems: List[str]) -> Dict[str, Any]:
+    try:
+        return dict(given)
+    except (TypeError, ValueError):
+        problems.append(f"{what}: a map by parameter, not {given!r}")
+        return {}
+
+
 def _with_values(
     registration: Dict[str, Any], function: Optional[_native.Function]
 ) -> Dict[str, Any]:
@@ -574,8 +596,9 @@ def _with_values(
 def _tell_value(function: _native.Function, parameter: str, value: Any) -> None:
     try:
         function.set_value(parameter, value)
-    except (KeyError, OverflowError, TypeError, ValueError) as error:
-        logger.warning("%s: the value in force, %r, is not told: %s", parameter, value, error)
+    except Exception as error:
+        shown = _shown(value)
+        logger.warning("%s: the value in force, %s, is not told: %s", parameter, shown, error)
 
 
 def _answer(change: Change, status: str, value: Any, reason: str) -> bool:
@@ -590,8 +613,9 @@ def _answer(change: Change, status: str, value: Any, reason: str) -> bool:
     except RuntimeError as error:
         logger.warning("%s", error)
         return False
-    except (OverflowError, TypeError, ValueError) as error:
-        logger.error("plan %s is rejected: what was applied, %r: %s", change.plan_id, value, error)
+    except Exception as error:
+        shown = _shown(value)
+        logger.error("plan %s is rejected: what was applied, %s: %s", change.plan_id, shown, error)
         _reject_if_open(change, f"failed: what was applied: {error}")
         return False
     logger.info("plan %s: %s %s", change.plan_id, change.knob_id, status)
@@ -605,10 +629,25 @@ def _reject_if_open(change: Change, reason: str) -> None:
         pass  # A value of the wrong type was answered for already.
 
 
-def _plain(value: Any) -> Any:
-    """What JSON does not know: numbers of numpy are numbers, anything else is shown and refused as a text."""
-    item = getattr(value, "item", None)
-    return item() if callable(item) else repr(value)
+def _as_json(value: Any) -> Any:
+    """The value as JSON can say it; an error of whatever kind where it cannot."""
+    text = json.dumps(value, default=_number, ensure_ascii=False)
+    # A text that is no text in UTF-8 fails here, and not on the other side.
+    return json.loads(text.encode())
+
+
+def _number(value: Any) -> Any:
+    """A number of numpy, or of another library."""
+    return value.item()
+
+
+def _shown(value: Any) -> str:
+    """For a message: whatever it is, and not all of it."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:100]}…"
 
 
 def _stop_all() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+import weakref
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, TypeVar, cast
 
 from .. import _native
@@ -17,7 +18,7 @@ _APPLY_AT = "_apply_at"
 _EPOCH = "epoch_boundary"
 _NOWHERE = sys.maxsize
 #: Others, like arrays, may not say in one word whether they are the same.
-_COMPARABLE = frozenset((bool, float, int, str))
+_COMPARABLE = frozenset((bool, float, int, str, type(None)))
 
 
 class _Nothing:
@@ -150,6 +151,7 @@ class _Tuned:
         self.name: str = getattr(function, "__qualname__", type(function).__qualname__)
         self.keep = keep
         self.specs, self.places = _places(self.name, function, knobs)
+        _TUNED.setdefault(self.name, weakref.WeakSet()).add(self)
         #: By parameter; for those who look into it.
         self.knobs: Dict[str, Any] = {}
         #: What it is registered with.
@@ -176,7 +178,7 @@ class _Tuned:
             try:
                 knob_id = f"{context.namespace}.{parameter}"
                 self.knobs[parameter] = knob_def_from_dict(knob_id, spec, self.name)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
+            except Exception as error:
                 problem = "%s: knob `%s`: not what knob() gives: %r"
                 _context.logger.error(problem, self.name, parameter, error)
         context.register_knobs(self.name, self.knobs, current_values)
@@ -206,8 +208,13 @@ class _Tuned:
         taken = []
         if not function.quiet():
             context._report(context._native)
-            for change in context._poll(function, at):
-                place = next(p for p in self.places if p.name == change.parameter)
+            for change in context._poll(function, at, self._knobs_of_others()):
+                found = [p for p in self.places if p.name == change.parameter]
+                if not found:
+                    why = f"{self.name} has no parameter {change.parameter} that is a knob"
+                    _context._answer(change, "rejected", None, why)
+                    continue
+                [place] = found
                 args = _pass(place, change.new_value, args, kwargs)
                 place.told = change.new_value
                 if self.keep:
@@ -218,6 +225,12 @@ class _Tuned:
                 taken.append(change)
         self._watch(context, function)
         return args, taken
+
+    def _knobs_of_others(self) -> List[str]:
+        """Knobs of the same function's name that another decorator has, and this one has not."""
+        ours = {place.name for place in self.places}
+        others = (tuned for tuned in _TUNED.get(self.name, ()) if tuned is not self)
+        return [p.name for tuned in others for p in tuned.places if p.name not in ours]
 
     def answer(self, taken: List[_native.Change]) -> None:
         """The values were passed."""
@@ -233,7 +246,8 @@ class _Tuned:
         kwargs: Dict[str, Any],
     ) -> Tuple[Any, ...]:
         """What the call passes is in force, unless a plan's value is kept."""
-        place.expected = value
+        # What cannot be compared is looked at each time.
+        place.expected = value if type(value) in _COMPARABLE else _NOTHING
         if place.kept is not _NOTHING:
             if _is_same(value, place.baseline):
                 return _pass(place, place.kept, args, kwargs)
@@ -264,8 +278,15 @@ def _always() -> bool:
     return True
 
 
+#: By name of the function: several may have the same.
+_TUNED: Dict[str, weakref.WeakSet[_Tuned]] = {}
+
+
 def _is_same(value: Any, other: Any) -> bool:
-    return value is other or (type(value) in _COMPARABLE and bool(value == other))
+    if value is other:
+        return True
+    are_comparable = type(value) in _COMPARABLE and type(other) in _COMPARABLE
+    return are_comparable and bool(value == other)
 
 
 def _pass(
