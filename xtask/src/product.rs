@@ -11,6 +11,7 @@ use dfo_cli::{Command, Exit};
 pub fn command() -> Command {
     Command::new()
         .pack(dfo_knobs_dlio::Dlio)
+        .pack(dfo_knobs_torch::Torch)
         .transport(dfo_transport_zmq::Zmq)
 }
 

@@ -34,7 +34,8 @@ pub(crate) fn run(
 
 /// What to do where there are none.
 pub(crate) fn no_knobs(packs: &[Box<dyn KnobPack>]) -> String {
-    let known = names(packs);
+    let names: Vec<&str> = packs.iter().map(|pack| pack.name()).collect();
+    let known = names.join(" or --bootstrap ");
     format!(
         "no knobs: name a file of them with --knobs FILE, or start with a pack: --bootstrap {known}"
     )

@@ -7,7 +7,8 @@ use dfo_cli::Command;
 fn main() -> ExitCode {
     let command = Command::new()
         // One line a pack.
-        .pack(dfo_knobs_dlio::Dlio);
+        .pack(dfo_knobs_dlio::Dlio)
+        .pack(dfo_knobs_torch::Torch);
     // One line a transport.
     #[cfg(feature = "zmq")]
     let command = command.transport(dfo_transport_zmq::Zmq);

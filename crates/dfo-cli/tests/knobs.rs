@@ -19,6 +19,18 @@ fn a_pack_is_shown_as_a_table() {
 }
 
 #[test]
+fn the_pack_torch_is_shown_as_a_table() {
+    let mut dfo = Folder::new().dfo("knobs --bootstrap torch");
+    dfo = dfo.env("TORCH_KNOB_MAX_WORKERS", "8");
+    insta::assert_snapshot!(dfo.run().succeeds().out, @r"
+    knob                   type  allowed  now  responds to          how                      if
+    torch.num_workers      int   0 to 8   0    reader_parallelism   increase by evidence     severity ≥ 0.5, persistence ≥ 1, 1 window of rest
+                                               reader_contention    decrease by a step of 1  severity ≥ 0.5, persistence ≥ 2, 3 windows of rest
+    torch.prefetch_factor  int   1 to 16  2    dataloader_prefetch  increase by a step of 2  severity ≥ 0.5, persistence ≥ 1, 2 windows of rest
+    ");
+}
+
+#[test]
 fn a_file_is_shown_as_a_table() {
     let ran = Folder::new().run(&format!("knobs --knobs {}", example("knobs/loader.toml")));
     insta::assert_snapshot!(ran.succeeds().out, @r"

@@ -561,6 +561,46 @@ fn the_environment_bootstraps_like_the_option() {
 }
 
 #[test]
+fn the_pack_torch_acts_on_the_same_findings() {
+    let args = format!("replay {} --bootstrap torch", example(README_EXAMPLE));
+    let dfo = Folder::new()
+        .dfo(&args)
+        .env("TORCH_KNOB_MAX_WORKERS", "8")
+        .env("DFOPTIMIZER_BOOTSTRAP_NUM_WORKERS", "2");
+    insta::assert_snapshot!(dfo.run().succeeds().out, @r"
+    window    9  torch.prefetch_factor  2 → 3         all nodes  fetch_pressure: persistent_pressure (severity=1.000, persistence=10, trend=stable, scope=app:epoch) -> dataloader_prefetch; old value assumed
+    window    9  torch.num_workers      2 → 8         all nodes  fetch_pressure: persistent_pressure (severity=1.000, persistence=10, trend=stable, scope=app:epoch) -> reader_parallelism; old value assumed
+
+    1 finding, 2 plans, 0 holds
+    notices   applied 2
+    in force  torch.num_workers      8
+              torch.prefetch_factor  3
+    ");
+}
+
+#[test]
+fn two_packs_are_two_programs_knobs() {
+    let args = format!("replay {} --bootstrap torch", example(README_EXAMPLE));
+    let dfo = Folder::new()
+        .dfo(&args)
+        .env("DFOPTIMIZER_BOOTSTRAP_DLIO", "1");
+    let ran = dfo.env("TORCH_KNOB_MAX_WORKERS", "8").run().succeeds();
+    for knob in [
+        "dlio.prefetch_size",
+        "dlio.read_threads",
+        "torch.num_workers",
+        "torch.prefetch_factor",
+    ] {
+        let lines = ran.out.lines().filter(|line| line.contains(knob));
+        assert_eq!(
+            lines.count(),
+            2,
+            "its plan, and its value in force: {knob}: {ran}"
+        );
+    }
+}
+
+#[test]
 fn without_knobs_it_says_what_to_do() {
     let ran = Folder::new().run(&format!("replay {}", example(README_EXAMPLE)));
     let ran = ran.complains("no knobs").complains("--bootstrap dlio");

@@ -27,15 +27,15 @@
 //! It is for replays and for the time before the application speaks: what DLIO itself registers
 //! takes the place of these definitions.
 
+use dfo_knobs::{Limits, cpus, whole_number};
 use dfo_model::{
-    Bootstrap, Direction, InvalidVariable, Knob, KnobPack, KnobType, Number, Range, Registration,
+    Bootstrap, Direction, InvalidVariable, Knob, KnobPack, KnobType, Number, Registration,
     Response, StepMode, Value,
 };
 
 const NAMESPACE: &str = "dlio";
 const TARGET_FUNCTION: &str = "DLIOBenchmark.make_loader";
-const LEAST_PREFETCH: i64 = 1;
-const MOST_PREFETCH: i64 = 16;
+const PREFETCH: Limits = Limits { least: 1, most: 16 };
 
 /// The pack, configured by the environment: `DLIO_KNOB_BOUNDARY`, `DLIO_KNOB_MIN_THREADS`,
 /// `DLIO_KNOB_MAX_THREADS`, `DFOPTIMIZER_BOOTSTRAP_READ_THREADS` and
@@ -131,49 +131,28 @@ impl DlioKnobs {
     /// a note.
     pub fn bootstrap(&self) -> Bootstrap {
         let mut notes = Vec::new();
-        let max_threads = at_least_zero("the most read threads", self.max_threads, &mut notes);
-        let mut min_threads =
-            at_least_zero("the fewest read threads", self.min_threads, &mut notes);
-        if min_threads > max_threads {
-            notes.push(format!(
-                "the fewest read threads, {min_threads}, are more than the most: {max_threads} counts"
-            ));
-            min_threads = max_threads;
-        }
+        let threads = Limits::put_right(
+            "read threads",
+            self.min_threads,
+            self.max_threads,
+            &mut notes,
+        );
         let read_threads = self
             .read_threads
-            .unwrap_or(min_threads.max(1).min(max_threads));
+            .unwrap_or(threads.least.max(1).min(threads.most));
+        let mut held = |parameter: &'static str, limits: Limits, value| {
+            (parameter, limits.hold(parameter, value, &mut notes))
+        };
         let live = [
-            (
-                "prefetch_size",
-                held(
-                    "prefetch_size",
-                    self.prefetch_size,
-                    LEAST_PREFETCH,
-                    MOST_PREFETCH,
-                    &mut notes,
-                ),
-            ),
-            (
-                "read_threads",
-                held(
-                    "read_threads",
-                    read_threads,
-                    min_threads,
-                    max_threads,
-                    &mut notes,
-                ),
-            ),
+            held("prefetch_size", PREFETCH, self.prefetch_size),
+            held("read_threads", threads, read_threads),
         ];
         let registration = Registration {
             namespace: NAMESPACE.to_owned(),
             function_name: TARGET_FUNCTION.to_owned(),
             knobs: [
                 ("prefetch_size".to_owned(), self.prefetch_size_knob()),
-                (
-                    "read_threads".to_owned(),
-                    self.read_threads_knob(min_threads, max_threads),
-                ),
+                ("read_threads".to_owned(), self.read_threads_knob(threads)),
             ]
             .into(),
             current_values: live
@@ -197,15 +176,11 @@ impl DlioKnobs {
         let responds_to = [("dataloader_prefetch".to_owned(), increase)];
         Knob {
             responds_to: responds_to.into(),
-            ..knob(
-                "prefetch_size",
-                2,
-                Range::new(LEAST_PREFETCH, MOST_PREFETCH),
-            )
+            ..knob("prefetch_size", 2, PREFETCH)
         }
     }
 
-    fn read_threads_knob(&self, min_threads: i64, max_threads: i64) -> Knob {
+    fn read_threads_knob(&self, threads: Limits) -> Knob {
         let increase = Response {
             min_persistence: 1,
             cooldown_windows: 1,
@@ -223,11 +198,7 @@ impl DlioKnobs {
         ];
         Knob {
             responds_to: responds_to.into(),
-            ..knob(
-                "read_threads",
-                min_threads,
-                Range::new(min_threads, max_threads),
-            )
+            ..knob("read_threads", threads.least, threads)
         }
     }
 
@@ -241,53 +212,11 @@ impl DlioKnobs {
     }
 }
 
-fn knob(parameter: &str, default: i64, range: Range) -> Knob {
+fn knob(parameter: &str, default: i64, limits: Limits) -> Knob {
     Knob {
-        range: Some(range),
+        range: Some(limits.range()),
         target_function: TARGET_FUNCTION.to_owned(),
         ..Knob::new(format!("{NAMESPACE}.{parameter}"), KnobType::Int, default)
-    }
-}
-
-fn cpus() -> i64 {
-    const IF_UNKNOWN: i64 = 8;
-    let cpus = std::thread::available_parallelism().ok();
-    cpus.and_then(|n| i64::try_from(n.get()).ok())
-        .unwrap_or(IF_UNKNOWN)
-}
-
-fn at_least_zero(what: &str, value: i64, notes: &mut Vec<String>) -> i64 {
-    if value < 0 {
-        notes.push(format!("{what}, {value}, are fewer than none: 0 counts"));
-    }
-    value.max(0)
-}
-
-fn held(what: &str, value: i64, min: i64, max: i64, notes: &mut Vec<String>) -> i64 {
-    let held = value.clamp(min, max);
-    if held != value {
-        notes.push(format!(
-            "{what} {value} is outside [{min}, {max}]: {held} counts"
-        ));
-    }
-    held
-}
-
-fn whole_number(
-    name: &'static str,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<i64>, InvalidVariable> {
-    let Some(text) = variable(name) else {
-        return Ok(None);
-    };
-    let expected = "a whole number";
-    match text.trim().parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(InvalidVariable {
-            name,
-            text,
-            expected,
-        }),
     }
 }
 

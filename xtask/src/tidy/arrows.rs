@@ -11,7 +11,9 @@ use super::{Project, Violation};
 const ARROWS: &[(&str, &[&str])] = &[
     ("dfo-model", &[]),
     ("dfo-planner", &["dfo-model"]),
-    ("dfo-knobs-dlio", &["dfo-model"]),
+    ("dfo-knobs", &["dfo-model"]),
+    ("dfo-knobs-dlio", &["dfo-knobs", "dfo-model"]),
+    ("dfo-knobs-torch", &["dfo-knobs", "dfo-model"]),
     ("dfo-transport", &["dfo-model"]),
     ("dfo-transport-zmq", &["dfo-model", "dfo-transport"]),
     (
@@ -29,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "dfo-cli",
         &[
             "dfo-knobs-dlio",
+            "dfo-knobs-torch",
             "dfo-model",
             "dfo-planner",
             "dfo-service",
@@ -56,6 +59,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "dfo-cli",
             "dfo-context",
             "dfo-knobs-dlio",
+            "dfo-knobs-torch",
             "dfo-model",
             "dfo-planner",
             "dfo-service",

@@ -152,7 +152,7 @@ class OptimizerContext:
         )
 
     def stop(self) -> None:
-        """Rejects what was not applied, sends what waits, and ends. Takes 2 s at most, where nobody is
+        """Rejects what was not applied, sends what waits, and ends. Takes up to about 2 s where nobody is
         there to take it. After it the context can be started again, with the knobs that it has.
         """
         self._stop_within(_STOP_SECONDS)
@@ -170,7 +170,9 @@ class OptimizerContext:
         if was_live:
             self._native.stop(seconds)
             self._report(self._native)
-            logger.info("stopped")
+            # In a forked child nothing was.
+            if self._native.status()["link"] == "stopped":
+                logger.info("stopped")
 
     def __enter__(self) -> OptimizerContext:
         self.start()
