@@ -7,6 +7,7 @@ mod boundary;
 mod live;
 mod measure;
 mod planner;
+mod python;
 mod replay;
 
 use std::path::Path;
@@ -27,6 +28,8 @@ pub enum Subject {
     Latency,
     /// What a boundary costs an application
     Boundary,
+    /// What the package `dfoptimizer` costs a script: calls, and its import
+    Python,
 }
 
 /// How much to do.
@@ -45,6 +48,7 @@ pub fn run(root: &Path, short: bool, only: &[Subject]) -> Result<()> {
             Subject::Rate => live::rate_of_service(root, &live_rate(short))?,
             Subject::Latency => live::latency_of_service(root, &live_latency(short))?,
             Subject::Boundary => boundary::run(root)?,
+            Subject::Python => python::run(root, short)?,
         }
         println!();
     }

@@ -5,6 +5,7 @@
 //! then runs this.
 
 mod fuzz;
+pub mod python;
 mod readme;
 mod shell;
 
@@ -22,7 +23,7 @@ struct Step {
     run: fn(&Shell) -> Result<()>,
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 21] = [
     Step {
         name: "fmt",
         run: fmt,
@@ -38,6 +39,10 @@ const STEPS: [Step; 17] = [
     Step {
         name: "clippy",
         run: clippy,
+    },
+    Step {
+        name: "python-types",
+        run: python::types,
     },
     Step {
         name: "readme",
@@ -58,6 +63,18 @@ const STEPS: [Step; 17] = [
     Step {
         name: "ignored-tests",
         run: ignored_tests,
+    },
+    Step {
+        name: "python-wheel",
+        run: python::wheel,
+    },
+    Step {
+        name: "python-versions",
+        run: python::versions,
+    },
+    Step {
+        name: "python-examples",
+        run: python::examples,
     },
     Step {
         name: "docs",

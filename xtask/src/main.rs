@@ -66,6 +66,8 @@ enum Task {
         /// Files of scenarios, plain or gzip; without one, the copy in the repository
         files: Vec<PathBuf>,
     },
+    /// The Python package: its types, its wheel, and its tests on every Python that is found
+    Python,
     /// Let the service run for long, and see that it neither grows nor loses anything
     Soak {
         /// A fiftieth of it
@@ -108,6 +110,7 @@ fn run(task: Task) -> Result<ExitCode> {
             println!("{}", report.text());
             ensure!(report.mismatches == 0, "the planner does not conform");
         }
+        Task::Python => ci::run(&root()?, &ci::python::STEPS.map(str::to_owned))?,
         Task::Soak { short } => soak::run(short)?,
         Task::Tidy => tidy::run(&root()?)?,
         Task::Dfo { arguments } => return Ok(product::run(arguments).into()),

@@ -10,6 +10,7 @@ mod closure;
 mod crate_docs;
 mod links;
 mod purity;
+mod python;
 mod rust_text;
 mod sources;
 mod tracked;
@@ -29,7 +30,7 @@ use tracked::Tracked;
 type Rule = fn(&Project) -> Vec<Violation>;
 
 /// Each rule, after the sentence it proves.
-const RULES: [(&str, Rule); 14] = [
+const RULES: [(&str, Rule); 16] = [
     ("workspace crates depend one way", arrows::one_way),
     ("the pure crates pull in little", closure::little),
     ("the default command compiles no C", closure::no_c),
@@ -46,6 +47,8 @@ const RULES: [(&str, Rule); 14] = [
         attributes::ignored_tests,
     ),
     ("tests do not sleep", words::sleeping_tests),
+    ("tests in Python do not either", python::sleeping_tests),
+    ("each Python module says what it is for", python::documented),
     ("each crate says what it is for", crate_docs::front_pages),
     ("each crate is on the map", crate_docs::on_the_map),
     (

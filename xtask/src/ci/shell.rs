@@ -1,5 +1,6 @@
 //! Commands as a person would type them: shown, then run, and named when they fail.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -23,17 +24,23 @@ impl Shell {
 
     /// A cargo command.
     pub fn cargo(&self, arguments: &[&str]) -> Line {
-        self.program("cargo", &["cargo".to_owned()]).args(arguments)
+        self.program("cargo").args(arguments)
+    }
+
+    /// Another program, by its name or its path.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Line {
+        let shown = quoted(&program.as_ref().to_string_lossy());
+        self.command(program.as_ref(), shown)
     }
 
     /// A line of a page, as the reader's shell would take it.
     pub fn line(&self, line: &str) -> Line {
-        let mut shell = self.program("sh", &[line.to_owned()]);
+        let mut shell = self.command("sh".as_ref(), line.to_owned());
         shell.command.args(["-c", line]);
         shell
     }
 
-    fn program(&self, program: &str, shown: &[String]) -> Line {
+    fn command(&self, program: &OsStr, shown: String) -> Line {
         let mut command = Command::new(program);
         command.current_dir(&self.root).stdin(Stdio::null());
         // A test that lacks something must fail here, not pass over itself.
@@ -41,15 +48,17 @@ impl Shell {
         // The same cases each time, so that what fails was broken by the change.
         command.env("PROPTEST_RNG_SEED", "1");
         Line {
+            root: self.root.clone(),
             command,
             variables: Vec::new(),
-            shown: shown.to_vec(),
+            shown: vec![shown],
         }
     }
 }
 
 /// A command, and how it reads.
 pub struct Line {
+    root: PathBuf,
     command: Command,
     variables: Vec<String>,
     shown: Vec<String>,
@@ -69,6 +78,20 @@ impl Line {
         self
     }
 
+    /// Without a variable that it would have.
+    pub fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// In a folder of the project.
+    pub fn within(mut self, folder: &str) -> Self {
+        self.command.current_dir(self.root.join(folder));
+        self.variables
+            .insert(0, format!("cd {} &&", quoted(folder)));
+        self
+    }
+
     /// Runs it, with its output going where ours goes.
     pub fn run(mut self) -> Result<()> {
         let shown = self.show();
@@ -85,6 +108,17 @@ impl Line {
         print!("{text}");
         expect_success(&shown, output.status)?;
         Ok(text)
+    }
+
+    /// Runs it, and writes down what would be seen: for what runs beside something else.
+    pub fn run_into(mut self, transcript: &mut String) -> Result<()> {
+        let shown = self.text();
+        transcript.extend(["$ ", &shown, "\n"]);
+        let output = self.command.output().with_context(|| shown.clone())?;
+        for said in [&output.stdout, &output.stderr] {
+            *transcript += &String::from_utf8_lossy(said);
+        }
+        expect_success(&shown, output.status)
     }
 
     /// Runs a program that says much on standard error: all of it if it fails, else what is wanted.
@@ -161,6 +195,14 @@ mod tests {
             .line("echo why >&2; exit 1")
             .run_showing(quiet)
             .unwrap_err();
+    }
+
+    #[test]
+    fn a_transcript_has_the_command_and_all_it_says() {
+        let mut transcript = String::new();
+        let line = shell().line("echo out; echo err >&2; exit 1");
+        line.run_into(&mut transcript).unwrap_err();
+        assert_eq!(transcript, "$ echo out; echo err >&2; exit 1\nout\nerr\n");
     }
 
     #[test]

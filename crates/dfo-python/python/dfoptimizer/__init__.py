@@ -17,7 +17,15 @@ Three forms, from the least change to a script to the most control:
 from __future__ import annotations
 
 from ._native import Change, __version__
-from .runtime import Function, KnobsRefused, OptimizerContext, Window, knob, optimizer_context, tunable
+from .runtime import (
+    Function,
+    KnobsRefused,
+    OptimizerContext,
+    Window,
+    knob,
+    optimizer_context,
+    tunable,
+)
 
 __all__ = [
     "Change",

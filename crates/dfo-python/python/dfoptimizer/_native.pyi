@@ -1,8 +1,19 @@
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, final
 
-from .types import ActionPlan
+from typing_extensions import Self
 
-Value = Union[bool, int, float, str]
+from .types import ActionPlan, Value
+
+__all__ = [
+    "Change",
+    "Context",
+    "Function",
+    "Window",
+    "__version__",
+    "end_waits",
+    "forget_waits",
+    "nothing",
+]
 
 __version__: str
 
@@ -15,16 +26,17 @@ def end_waits() -> None:
 def forget_waits() -> None:
     """In a forked child the threads that waited are not there."""
 
+@final
 class Context:
     """The connection to the optimizer: knobs go out, plans come in, in the background."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         namespace: str,
         node: Optional[str],
         options: Optional[List[Tuple[str, str]]],
         heartbeat: float,
-    ) -> None: ...
+    ) -> Self: ...
     def register(
         self, function: str, registration: str, strict: bool
     ) -> Tuple[Optional[Function], List[str]]: ...
@@ -45,6 +57,7 @@ class Context:
     def wait_for(self, condition: Callable[[Dict[str, Any]], object], timeout: float) -> bool: ...
     def stop(self, deadline: float) -> None: ...
 
+@final
 class Function:
     """A function of the script that owns knobs: where changes are taken, and values told."""
 
@@ -55,6 +68,7 @@ class Function:
     def value(self, parameter: str) -> Optional[Value]: ...
     def set_value(self, parameter: str, value: Value) -> None: ...
 
+@final
 class Change:
     """A change to make now, and to answer with ``applied``, ``rejected`` or ``deferred``.
 
@@ -90,10 +104,11 @@ class Change:
     def deferred(self) -> None:
         """Not now: it comes back at the next boundary, unless a newer plan takes its place."""
 
+@final
 class Window:
     """Marks windows of ``every_n`` iterations each."""
 
-    def __new__(cls, tracer: Any, max_every_n: Optional[int]) -> Window: ...
+    def __new__(cls, tracer: Any, max_every_n: Optional[int]) -> Self: ...
     def start(self) -> bool: ...
     def stop(self) -> bool: ...
     def flush(self) -> bool: ...

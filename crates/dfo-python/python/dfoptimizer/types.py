@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses as dc
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+#: What a knob's value can be.
+Value = Union[bool, int, float, str]
 
 _WORDS = {"true": True, "false": False}
 

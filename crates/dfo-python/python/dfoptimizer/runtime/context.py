@@ -11,7 +11,19 @@ import json
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 from .. import _native
 from ..types import KnobDef
@@ -20,8 +32,8 @@ from .knob import knob_def_from_dict, knob_def_to_wire
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .._native import Change, Value
-    from ..types import ActionPlan
+    from .._native import Change
+    from ..types import ActionPlan, Value
 
 logger = logging.getLogger("dfoptimizer")
 logger.addHandler(logging.NullHandler())
@@ -238,7 +250,9 @@ class OptimizerContext:
             _, earlier = self._in_hand.pop(key, (None, None))
             self._in_hand[key] = (function, change)
             if earlier is not None:
-                _answer(earlier, "rejected", None, "the script gave no answer, and took a later plan")
+                _answer(
+                    earlier, "rejected", None, "the script gave no answer, and took a later plan"
+                )
         return plans
 
     def ack_action(
@@ -331,8 +345,9 @@ class OptimizerContext:
         self._native.set_window(window)
 
     def status(self) -> Dict[str, Any]:
-        """How it fares: ``link`` (``disabled``, ``opening``, ``open``, ``stopped``, ``forked``), ``plans`` and
-        ``sent`` (counts by what became of them), ``plans_waiting``, ``acks_waiting``, ``last_error`` and more.
+        """How it fares: ``link`` (``disabled``, ``opening``, ``open``, ``stopped``, ``forked``), ``plans``
+        and ``sent`` (counts by what became of them), ``plans_waiting``, ``acks_waiting``, ``last_error`` and
+        more.
         """
         return self._native.status()
 
@@ -365,7 +380,9 @@ class OptimizerContext:
             try:
                 now[parameter] = _as_json(value)
             except Exception:
-                problems.append(f"current_values.{parameter}: {_shown(value)} is no value of a knob")
+                problems.append(
+                    f"current_values.{parameter}: {_shown(value)} is no value of a knob"
+                )
         registration = {
             "namespace": self.namespace,
             "function_name": function,
@@ -452,8 +469,8 @@ class Function:
         return self._name
 
     def poll(self, at: str = "epoch_boundary") -> List[Change]:
-        """The changes to make at this boundary, oldest first, at most one for each knob. Answer each: one that
-        is let go without an answer is rejected. Cheap enough for every step.
+        """The changes to make at this boundary, oldest first, at most one for each knob. Answer each: one
+        that is let go without an answer is rejected. Cheap enough for every step.
         """
         function = self._native()
         if function.quiet():
@@ -466,7 +483,9 @@ class Function:
         force then, or the one that is; where it raises, the plan is rejected with the error as the reason.
         """
         if not callable(callback):
-            raise TypeError(f"{parameter}: a callback is called with the new value, {callback!r} is not")
+            raise TypeError(
+                f"{parameter}: a callback is called with the new value, {callback!r} is not"
+            )
         self._callbacks[parameter] = callback
 
     def apply(self, at: str = "epoch_boundary") -> int:
@@ -493,7 +512,7 @@ class Function:
         return self._native().value(parameter)
 
     def set_value(self, parameter: str, value: Value) -> None:
-        """Tells a value that the script changed on its own. The optimizer hears of it with the next heartbeat.
+        """Tells a value that the script changed on its own. The optimizer hears of it at the next heartbeat.
 
         ``KeyError`` where there is no such knob, ``ValueError`` or ``TypeError`` where it is not of its type.
         """

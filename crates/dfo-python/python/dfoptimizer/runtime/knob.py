@@ -45,9 +45,7 @@ def knob(
     }
 
 
-def knob_def_from_dict(
-    knob_id: str, spec: Mapping[str, Any], target_function: str = ""
-) -> KnobDef:
+def knob_def_from_dict(knob_id: str, spec: Mapping[str, Any], target_function: str = "") -> KnobDef:
     """The definition of a knob that :func:`knob` declared."""
     default = spec["default"]
     bounds = spec.get("range")

@@ -31,9 +31,7 @@ class _Nothing:
 _NOTHING = _Nothing()
 
 
-def tunable(
-    knobs: Mapping[str, Mapping[str, Any]], keep: bool = False
-) -> Callable[[Func], Func]:
+def tunable(knobs: Mapping[str, Mapping[str, Any]], keep: bool = False) -> Callable[[Func], Func]:
     """Lets plans take the place of a function's arguments::
 
         @tunable(knobs={"prefetch_size": knob(default=2, range=(1, 16), responds_to={...})})
