@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import gc
 import logging
+import sys
 import threading
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from conftest import Endpoints, Optimizer
+from conftest import DEADLINE, Endpoints, Optimizer
 from scene import Scene, connected, plan_for, said, wait_until
 
 from dfoptimizer import Change, Function, KnobsRefused, OptimizerContext, knob
@@ -488,6 +489,40 @@ def test_a_plan_without_an_answer_is_rejected_at_the_end(
     ack = scene.ack()
     assert (ack["plan_id"], ack["status"]) == (plan.plan_id, "rejected")
     context.ack_action(plan, 2, 4)
+
+
+def test_of_many_threads_one_drains_a_plan(scene: Scene, context: OptimizerContext) -> None:
+    count, seen, wrong = 300, [], []
+    end = threading.Event()
+
+    def work() -> None:
+        try:
+            while not end.is_set():
+                for plan in context.drain_actions_for("loader", at="window_boundary"):
+                    seen.append(plan.new_value)
+                    context.ack_action(plan, None, plan.new_value)
+        except BaseException as error:
+            wrong.append(error)
+
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for worker in workers:
+            worker.start()
+        for value in range(count):
+            plan = plan_for("app.threads", value % 16 + 1, "loader", plan_id=f"{value}")
+            plan.apply_when = "window_boundary"
+            context.enqueue_action(plan)
+            assert scene.ack()["plan_id"] == plan.plan_id
+        end.set()
+        for worker in workers:
+            worker.join(DEADLINE)
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []
+    assert seen == [value % 16 + 1 for value in range(count)]
+    assert context.status()["plans"]["applied"] == count
 
 
 def test_functions_do_not_take_each_others_plans(scene: Scene, context: OptimizerContext) -> None:

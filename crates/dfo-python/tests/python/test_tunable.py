@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import math
@@ -12,7 +13,7 @@ from typing import Any, AsyncIterator, Callable, Dict, Iterator, List, Optional,
 
 import pytest
 from conftest import DEADLINE, Endpoints
-from scene import Scene, connected, plan_for, received, said, wait_received, wait_until
+from scene import Scene, connected, plan_for, received, said, wait_received
 
 from dfoptimizer import knob, optimizer_context, tunable
 
@@ -830,33 +831,52 @@ def test_of_many_threads_one_takes_a_plan(scene: Scene) -> None:
     scene.no_more_acks()
 
 
-def test_each_thread_gets_back_its_own_arguments(scene: Scene) -> None:
-    @tunable(knobs=BATCH, keep=True)
+def test_each_thread_gets_back_its_own_arguments(endpoints: Endpoints) -> None:
+    context = optimizer_context("app", zmq_plans_endpoint=endpoints.plans)
+    wrong: List[Any] = []
+    stop = threading.Event()
+    last = 2000
+
+    @tunable(knobs={"batch": knob(0, range=(0, last))}, keep=True)
     def train(batch: int, token: int) -> Tuple[int, int]:
         return batch, token
 
-    train(8, 0)
-    wrong: List[Any] = []
-    stop = threading.Event()
+    name = train._tunable_func_name  # type: ignore[attr-defined]
+    train(0, 0)
 
     def work(own: int) -> None:
-        while not stop.is_set():
-            batch, token = train(8, own)
-            if token != own or batch not in (8, *range(9, 24)):
-                wrong.append((own, batch, token))
+        try:
+            while not stop.is_set():
+                batch, token = train(0, own)
+                if token != own or batch not in range(last + 1):
+                    wrong.append((own, batch, token))
+        except BaseException as error:
+            wrong.append(error)
 
     workers = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(1, 5)]
-    for worker in workers:
-        worker.start()
-    for value in range(9, 24):
-        tell_plan(scene, train, value)
-        wait_until(scene.context, lambda now: not now["plans_waiting"])
-        scene.ack()
-    stop.set()
-    for worker in workers:
-        worker.join(DEADLINE)
+    with switching_often():
+        for worker in workers:
+            worker.start()
+        for value in range(1, last + 1):
+            context.enqueue_action(plan_for("app.batch", value, name))
+            if value % 3 == 0:
+                # Another argument: nothing is kept any more.
+                train(1, 0)
+        stop.set()
+        for worker in workers:
+            worker.join(DEADLINE)
     assert wrong == []
-    assert train(8, 5) == (23, 5)
+
+
+@contextlib.contextmanager
+def switching_often() -> Iterator[None]:
+    """Threads take turns as often as they can: what is not safe shows then."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_plans_that_come_while_the_function_runs_wait_for_the_next_call(scene: Scene) -> None:
@@ -903,14 +923,9 @@ def test_threads_may_decorate_functions_of_one_name_and_call_them(endpoints: End
             wrong.append(error)
 
     workers = [threading.Thread(target=work, daemon=True) for _ in range(4)]
-    before = sys.getswitchinterval()
-    # As often as it can be: what is not safe shows then.
-    sys.setswitchinterval(1e-6)
-    try:
+    with switching_often():
         for worker in workers:
             worker.start()
         for worker in workers:
             worker.join(DEADLINE)
-    finally:
-        sys.setswitchinterval(before)
     assert wrong == []

@@ -85,7 +85,8 @@ def _wrap(function: Callable[..., Any], tuned: _Tuned) -> Callable[..., Any]:
                 and _APPLY_AT not in kwargs
                 and tuned.is_quiet()
             ):
-                for name, index, default, expected in tuned.watched:
+                watched, kept, kept_from = tuned.quick
+                for name, index, default, expected in watched:
                     if name in kwargs:
                         value = kwargs[name]
                     elif index < len(args):
@@ -97,10 +98,10 @@ def _wrap(function: Callable[..., Any], tuned: _Tuned) -> Callable[..., Any]:
                     ):
                         break
                 else:
-                    if not tuned.kept:
+                    if not kept:
                         return function(*args, **kwargs)
-                    if len(args) <= tuned.kept_from:
-                        kwargs.update(tuned.kept)
+                    if len(args) <= kept_from:
+                        kwargs.update(kept)
                         return function(*args, **kwargs)
             args, taken = tuned.take(args, kwargs, kwargs.pop(_APPLY_AT, _EPOCH))
             try:
@@ -114,6 +115,11 @@ def _wrap(function: Callable[..., Any], tuned: _Tuned) -> Callable[..., Any]:
     wrapper._tunable_register = tuned.register
     wrapper._tunable_knobs = tuned.knobs
     return cast(Callable[..., Any], wrapper)
+
+
+#: What each place is expected to have, the values that are kept, and the first index of these.
+_Quick = Tuple[Tuple[Tuple[str, int, Any, Any], ...], Dict[str, Any], int]
+_NOTHING_TO_SEE: _Quick = ((), {}, _NOWHERE)
 
 
 class _Place:
@@ -149,19 +155,18 @@ class _Tuned:
         self.name: str = getattr(function, "__qualname__", type(function).__qualname__)
         self.keep = keep
         self.specs, self.places = _places(self.name, function, knobs)
-        _TUNED.setdefault(self.name, weakref.WeakSet()).add(self)
+        with _context._lock:
+            _TUNED.setdefault(self.name, weakref.WeakSet()).add(self)
         #: By parameter; for those who look into it.
         self.knobs: Dict[str, Any] = {}
         #: What it is registered with.
         self.native: Optional[_native.Context] = None
         self.function: Optional[_native.Function] = None
-        #: What the quick look of a call looks at: the context that this was made for, whether plans wait,
-        #: what each place is expected to have, and the values that are kept.
+        #: What the quick look of a call looks at: the context that this was made for, whether plans wait, and
+        #: what belongs together, so that other threads change it as a whole.
         self.context: object = _NOTHING
         self.is_quiet: Callable[[], bool] = _always
-        self.watched: Tuple[Tuple[str, int, Any, Any], ...] = ()
-        self.kept: Dict[str, Any] = {}
-        self.kept_from = _NOWHERE
+        self.quick: _Quick = _NOTHING_TO_SEE
 
     def register(
         self,
@@ -186,7 +191,15 @@ class _Tuned:
     def take(
         self, args: Tuple[Any, ...], kwargs: Dict[str, Any], at: str
     ) -> Tuple[Tuple[Any, ...], List[_native.Change]]:
-        """The arguments to pass, and the changes that are among them. Changes `kwargs`."""
+        """The arguments to pass, and the changes that are among them. Changes `kwargs`. One thread at a time:
+        what the places are in stays together.
+        """
+        with _context._lock:
+            return self._take(args, kwargs, at)
+
+    def _take(
+        self, args: Tuple[Any, ...], kwargs: Dict[str, Any], at: str
+    ) -> Tuple[Tuple[Any, ...], List[_native.Change]]:
         context = _context._global_context
         if context is None or context._noop:
             self._rest(context)
@@ -227,7 +240,8 @@ class _Tuned:
     def _knobs_of_others(self) -> List[str]:
         """Knobs of the same function's name that another decorator has, and this one has not."""
         ours = {place.name for place in self.places}
-        others = (tuned for tuned in _TUNED.get(self.name, ()) if tuned is not self)
+        with _context._lock:
+            others = [tuned for tuned in _TUNED[self.name] if tuned is not self]
         return [p.name for tuned in others for p in tuned.places if p.name not in ours]
 
     def answer(self, taken: List[_native.Change]) -> None:
@@ -258,16 +272,17 @@ class _Tuned:
     def _watch(self, context: object, function: _native.Function) -> None:
         """For the quick look of the next call."""
         places = [place for place in self.places if place.kept is not _NOTHING]
-        self.kept = {place.name: place.kept for place in places}
-        self.kept_from = min([place.index for place in places], default=_NOWHERE)
-        self.watched = tuple((p.name, p.index, p.default, p.expected) for p in self.places)
+        self.quick = (
+            tuple((p.name, p.index, p.default, p.expected) for p in self.places),
+            {place.name: place.kept for place in places},
+            min([place.index for place in places], default=_NOWHERE),
+        )
         self.is_quiet = function.quiet
         self.context = context
 
     def _rest(self, context: object) -> None:
         """There is nobody to take plans from: calls go on as they are, until that changes."""
-        self.kept = {}
-        self.watched = ()
+        self.quick = _NOTHING_TO_SEE
         self.is_quiet = _always
         self.context = context
 
