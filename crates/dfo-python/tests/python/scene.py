@@ -188,7 +188,7 @@ class Script:
     def succeeds(self) -> List[str]:
         """It ended, well and without a complaint; the other lines it printed."""
         code, lines, complaints = self.end()
-        assert (code, complaints) == (0, []), complaints
+        assert (code, complaints) == (0, []), f"it ended with {code}: {complaints}"
         return lines
 
 

@@ -265,6 +265,18 @@ def test_a_callback_gives_the_value_that_is_in_force(scene: Scene, reader: Funct
     assert reader.value("threads") == 3
 
 
+def test_true_and_false_of_a_callback_say_whether_it_went_well(
+    scene: Scene, reader: Function
+) -> None:
+    answers = [True, False]
+    reader.on_change("threads", lambda value: answers.pop(0))
+    for went_well, status in ((True, "applied"), (False, "rejected")):
+        scene.context.enqueue_action(plan_for("app.threads", 7 if went_well else 9, "read"))
+        assert reader.apply() == int(went_well)
+        ack = scene.ack()
+        assert (ack["status"], ack["new_value"]) == (status, 7)
+
+
 @pytest.mark.parametrize("given", ["many", [3], object(), float("nan")])
 def test_a_callback_that_gives_no_value_of_the_knob_is_a_rejection(
     scene: Scene, reader: Function, caplog: pytest.LogCaptureFixture, given: Any

@@ -479,8 +479,9 @@ class Function:
         return self._context._poll(function, at)
 
     def on_change(self, parameter: str, callback: Callable[[Any], object]) -> None:
-        """Has :meth:`apply` call this with the new value of the knob. It gives None where that value is in
-        force then, or the one that is; where it raises, the plan is rejected with the error as the reason.
+        """Has :meth:`apply` call this with the new value of the knob. It gives None (or True, for a knob
+        that is no bool) where that value is in force then, or the one that is. Where it raises, or gives
+        False for a knob that is no bool, the plan is rejected.
         """
         if not callable(callback):
             raise TypeError(
@@ -504,6 +505,12 @@ class Function:
                 logger.exception("%s: its callback failed", change.knob_id)
                 _answer(change, "rejected", None, f"{type(error).__name__}: {error}")
                 continue
+            if isinstance(in_force, bool) and not isinstance(change.new_value, bool):
+                # No value, but whether it went well.
+                if not in_force:
+                    _answer(change, "rejected", None, "its callback returned False")
+                    continue
+                in_force = None
             applied += _answer(change, "applied", in_force, "")
         return applied
 
