@@ -30,7 +30,7 @@ DEADLINE = 60.0
 HANGS = 900.0
 
 #: Files whose tests take long, and so run on one Python only (``-m "not slow"`` leaves them out).
-SLOW = ("test_endurance.py", "test_faults.py")
+SLOW = ("test_endurance.py", "test_exit.py", "test_faults.py")
 
 #: What the control channel's records call themselves.
 ACK, REGISTRATION, STOP = "action_ack", "knob_registration", "stop"
