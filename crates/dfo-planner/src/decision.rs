@@ -129,6 +129,13 @@ pub enum Gate {
         /// That value.
         value: Value,
     },
+    /// An operator has frozen the knob, or everything.
+    Frozen {
+        /// The value that it would have been changed to.
+        value: Value,
+        /// Whether everything is frozen, and not this knob alone.
+        everything: bool,
+    },
     /// No room to remember another node: every remembered one has an open plan.
     NoRoom {
         /// How many nodes are remembered.
@@ -152,6 +159,7 @@ impl Gate {
         "cooldown",
         "ineffective",
         "no_change",
+        "frozen",
         "no_room",
     ];
 
@@ -179,7 +187,7 @@ impl Gate {
             Gate::Persistence { value, .. } | Gate::Cooldown { value, .. } => {
                 Some(Value::Int(*value))
             }
-            Gate::NoChange { value } => Some(value.clone()),
+            Gate::NoChange { value } | Gate::Frozen { value, .. } => Some(value.clone()),
         }
     }
 
@@ -192,7 +200,8 @@ impl Gate {
             | Gate::NoResponse
             | Gate::Pending { .. }
             | Gate::Silent { .. }
-            | Gate::NoChange { .. } => None,
+            | Gate::NoChange { .. }
+            | Gate::Frozen { .. } => None,
             Gate::WeakSuppression {
                 min_severity: threshold,
                 ..
@@ -222,7 +231,8 @@ impl Gate {
             Gate::Cooldown { .. } => 10,
             Gate::Ineffective { .. } => 11,
             Gate::NoChange { .. } => 12,
-            Gate::NoRoom { .. } => 13,
+            Gate::Frozen { .. } => 13,
+            Gate::NoRoom { .. } => 14,
         }
     }
 }
@@ -290,6 +300,14 @@ impl fmt::Display for Gate {
                 }
             }
             Gate::NoChange { value } => write!(f, "stays at {value}"),
+            Gate::Frozen { value, everything } => {
+                let what = if *everything {
+                    "everything"
+                } else {
+                    "the knob"
+                };
+                write!(f, "an operator froze {what}; it would become {value}")
+            }
             Gate::NoRoom { threshold } => {
                 write!(
                     f,

@@ -65,6 +65,7 @@
 
 mod account;
 mod clock;
+mod command;
 mod decision;
 mod gates;
 mod ledger;
@@ -80,6 +81,7 @@ mod state;
 mod suppression;
 mod value;
 
+pub use command::Command;
 pub use decision::{Decision, Decisions, Gate, Hold, Name};
 pub use notice::{AckIgnored, GlobalPlanIgnored, Notice, SilenceIgnored, SuppressionEnd};
 pub use plan_ids::PlanIds;

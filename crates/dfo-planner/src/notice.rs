@@ -227,6 +227,23 @@ pub enum Notice {
         /// The node.
         node: Name,
     },
+    /// An operator allows no more plans.
+    Frozen {
+        /// For this knob; `None` is everything.
+        knob: Option<Name>,
+    },
+    /// An operator allows plans again.
+    Thawed {
+        /// For this knob; `None` is everything.
+        knob: Option<Name>,
+    },
+    /// An operator's command that cannot be carried out; nothing has changed.
+    CommandRefused {
+        /// The command's word.
+        command: &'static str,
+        /// Why.
+        why: String,
+    },
 }
 
 /// How a suppression ended.
@@ -306,6 +323,9 @@ impl Notice {
             Notice::GlobalPlanRefused { .. } => "global_plan_refused",
             Notice::NodeNotRemembered { .. } => "node_not_remembered",
             Notice::NodeForgotten { .. } => "node_forgotten",
+            Notice::Frozen { .. } => "frozen",
+            Notice::Thawed { .. } => "thawed",
+            Notice::CommandRefused { .. } => "command_refused",
         }
     }
 }
@@ -519,6 +539,15 @@ impl fmt::Display for Notice {
                 "{node} cannot be remembered: every remembered node has an open plan"
             ),
             Notice::NodeForgotten { node } => write!(f, "{node} had to make room and is forgotten"),
+            Notice::Frozen { knob } => {
+                let what = knob.as_deref().unwrap_or("everything");
+                write!(f, "an operator froze {what}: no plans until it is thawed")
+            }
+            Notice::Thawed { knob } => {
+                let what = knob.as_deref().unwrap_or("everything");
+                write!(f, "an operator thawed {what}")
+            }
+            Notice::CommandRefused { command, why } => write!(f, "{command} refused: {why}"),
         }
     }
 }

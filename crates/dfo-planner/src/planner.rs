@@ -1,6 +1,7 @@
 //! The way of an event, top to bottom, and nothing else.
 
 mod ack;
+mod command;
 mod finding;
 mod global_plan;
 mod registration;
@@ -9,6 +10,7 @@ mod silence;
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
 use crate::clock::{Clock, Stamp};
+use crate::command::{Command, Freeze};
 use crate::decision::{Decisions, Name};
 use crate::ledger::{Ledger, Plan, Reach, Scope};
 use crate::notice::Notice;
@@ -37,6 +39,8 @@ pub enum Event<'a> {
     GlobalPlan(&'a ActionPlan),
     /// The last application that had a knob is gone.
     Silence(Silence<'a>),
+    /// An operator asks for something.
+    Command(&'a Command),
 }
 
 /// A knob has no live application any more. Plans for it are held until one registers it again.
@@ -62,6 +66,7 @@ pub struct Planner {
     pub(crate) ledger: Ledger,
     pub(crate) suppressions: Suppressions,
     presence: Presence,
+    pub(crate) freeze: Freeze,
 }
 
 impl Planner {
@@ -73,6 +78,7 @@ impl Planner {
             suppressions: Suppressions::new(settings.suppression_patience),
             presence: Presence::new(settings.nodes_remembered),
             registry: Registry::default(),
+            freeze: Freeze::default(),
             plan_ids,
             settings,
         }
@@ -107,6 +113,7 @@ impl Planner {
             Event::Ack(ack) => decisions.notice(self.acknowledge(ack)),
             Event::GlobalPlan(plan) => self.take_global_plan(plan, &mut decisions),
             Event::Silence(silence) => self.take_silence(&silence, &mut decisions),
+            Event::Command(command) => self.obey(command, &mut decisions),
         }
         decisions
     }

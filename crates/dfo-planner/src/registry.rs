@@ -17,7 +17,9 @@ use crate::planner::LONGEST_NAME;
 use crate::value::{Change, Domain};
 
 /// A registered knob, by its place in the order of registration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct KnobId(u32);
 
 impl KnobId {

@@ -110,6 +110,17 @@ impl Planner {
         self.suppressions.tags()
     }
 
+    /// Whether an operator has frozen everything.
+    pub fn is_frozen(&self) -> bool {
+        self.freeze.is_everything
+    }
+
+    /// The knobs that an operator has frozen by name, in the order of registration.
+    pub fn frozen_knobs(&self) -> impl Iterator<Item = &str> {
+        let names = self.freeze.knobs().map(|id| &self.registry.entry(id).name);
+        names.map(smol_str::SmolStr::as_str)
+    }
+
     /// How many nodes something is remembered of.
     pub fn nodes_remembered(&self) -> usize {
         self.ledger.nodes.len()

@@ -6,6 +6,7 @@ use dfo_model::{ActionPlan, FindingView, Trend};
 
 use crate::account::{Account, Action};
 use crate::clock::{Clock, Moment, Stamp};
+use crate::command::Freeze;
 use crate::decision::{Decisions, Gate, Hold, Name};
 use crate::gates::{self, Standing};
 use crate::ledger::{Closing, Ledger, Origin, Plan, Reach, Scope};
@@ -187,6 +188,7 @@ impl Planner {
                     clock: &self.clock,
                     registry: &self.registry,
                     presence: &self.presence,
+                    freeze: &self.freeze,
                     seen,
                     tag,
                     responder,
@@ -273,6 +275,7 @@ struct Deciding<'p> {
     clock: &'p Clock,
     registry: &'p Registry,
     presence: &'p Presence,
+    freeze: &'p Freeze,
     seen: &'p Seen<'p>,
     tag: &'p Tag,
     responder: &'p Responder,
@@ -308,6 +311,13 @@ fn decide(
     else {
         return Err(Gate::NoChange { value: old });
     };
+    if deciding.freeze.holds(knob) {
+        let everything = deciding.freeze.is_everything;
+        return Err(Gate::Frozen {
+            value: new,
+            everything,
+        });
+    }
     let reach = match &seen.node {
         Some(node) => Reach::Nodes(vec![remember(ledger, node.name, decisions)?]),
         None => Reach::Job,
