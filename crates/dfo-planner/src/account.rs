@@ -4,6 +4,7 @@ use dfo_model::Value;
 
 use crate::clock::Stamp;
 use crate::decision::Name;
+use crate::watch::Watch;
 
 /// What is known of a knob in one scope: what every finding asks, and the rest apart from it, so
 /// that many accounts take little memory to look through.
@@ -24,10 +25,14 @@ struct Standing {
     value: Option<Value>,
     /// The last action for each tag, the latest last.
     actions: Vec<Action>,
+    /// The value before the first plan; `None` before there was one.
+    base: Option<Value>,
+    /// The last applied plan, while it is observed.
+    watch: Option<Box<Watch>>,
 }
 
 /// An action that was applied.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Action {
     pub(crate) tag: Name,
     pub(crate) at: Stamp,
@@ -35,6 +40,9 @@ pub(crate) struct Action {
     pub(crate) severity: f64,
     /// How many actions before it, in a row, did not help.
     pub(crate) retries: u32,
+    /// It took a change back that did harm, or that an operator did not want.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) taken_back: bool,
 }
 
 /// Tags can be renamed without end; more actions than this are not remembered of one account.
@@ -69,6 +77,30 @@ impl Account {
     pub(crate) fn set_pending(&mut self, plan: Option<Name>) {
         self.is_pending = plan.is_some();
         self.standing.pending = plan;
+    }
+
+    /// The value before the first plan.
+    pub(crate) fn base(&self) -> Option<&Value> {
+        self.standing.base.as_ref()
+    }
+
+    /// Takes note of the value before a plan, if this is the first.
+    pub(crate) fn keep_base(&mut self, value: &Value) {
+        self.standing.base.get_or_insert_with(|| value.clone());
+    }
+
+    /// What was before counts no longer: the application says otherwise.
+    pub(crate) fn forget_base(&mut self) {
+        self.standing.base = None;
+    }
+
+    pub(crate) fn watch(&self) -> Option<&Watch> {
+        self.standing.watch.as_deref()
+    }
+
+    pub(crate) fn set_watch(&mut self, watch: Option<Watch>) -> Option<Watch> {
+        let earlier = std::mem::replace(&mut self.standing.watch, watch.map(Box::new));
+        earlier.map(|watch| *watch)
     }
 
     /// The last action for a tag.

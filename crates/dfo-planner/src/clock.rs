@@ -26,7 +26,7 @@ const FARTHEST_AHEAD: Time = 1_000;
 const MOST_VIEWS: u8 = 64;
 
 /// Which axis a window stands on. Stays valid for as long as the clock does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct View(NonZeroU8);
 
 impl View {
@@ -38,7 +38,7 @@ impl View {
 }
 
 /// When something happened: on its own axis, and in the common time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Stamp {
     view: View,
     on_axis: Time,
@@ -87,6 +87,11 @@ impl Stamp {
         }
     }
 
+    /// Whether both stand on one axis.
+    pub(crate) fn is_on_axis_of(self, other: Stamp) -> bool {
+        self.view == other.view
+    }
+
     /// The later of two.
     pub(crate) fn later(a: Option<Stamp>, b: Option<Stamp>) -> Option<Stamp> {
         match (a, b) {
@@ -114,6 +119,12 @@ impl Clock {
     /// The newest time seen; 0 before the first finding.
     pub(crate) fn now(&self) -> Time {
         self.now.unwrap_or(0)
+    }
+
+    /// The newest window seen on the axis of the last finding.
+    pub(crate) fn newest_window(&self) -> Option<i64> {
+        let axis = self.axes.get(self.last_view.index())?;
+        Some(axis.newest)
     }
 
     /// The newest window seen, as a stamp.

@@ -123,6 +123,9 @@ pub enum Gate {
         windows_waited: i64,
         /// After so many it may act again; `None` is never.
         patience: Option<i64>,
+        /// The last action took a change back: whatever the severity, it waits.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        taken_back: bool,
     },
     /// The value would stay as it is.
     NoChange {
@@ -136,11 +139,58 @@ pub enum Gate {
         /// Whether everything is frozen, and not this knob alone.
         everything: bool,
     },
+    /// The operator's limits allow other knobs only.
+    NotAllowed {
+        /// The patterns of those.
+        allowed: Vec<Name>,
+    },
+    /// The change is larger than the operator's limits allow of one plan.
+    LargestStep {
+        /// The change, as a fraction of the value before.
+        value: f64,
+        /// The largest that is allowed.
+        threshold: f64,
+        /// The value that it would have been changed to.
+        wanted: Value,
+    },
+    /// A constraint on knobs together would not hold.
+    Constraint(Box<Violation>),
+    /// As many plans were made in this window as the operator's limits allow.
+    PlansPerWindow {
+        /// How many.
+        value: i64,
+        /// How many are allowed.
+        threshold: i64,
+    },
+    /// As many plans were made in this job as the operator's limits allow.
+    PlansPerJob {
+        /// How many.
+        value: i64,
+        /// How many are allowed.
+        threshold: i64,
+    },
     /// No room to remember another node: every remembered one has an open plan.
     NoRoom {
         /// How many nodes are remembered.
         threshold: i64,
     },
+}
+
+/// A constraint on knobs together that would not hold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Violation {
+    /// The constraint, as it is written.
+    pub constraint: Name,
+    /// What its left side would come to; `None` where that cannot be computed.
+    pub value: Option<f64>,
+    /// What its right side would come to.
+    pub threshold: Option<f64>,
+    /// The knob without a number, if that is why.
+    pub unknown: Option<Name>,
+    /// The node where it would not hold, if it is one with values of its own.
+    pub at_node: Option<Name>,
+    /// The value that the knob would have been changed to.
+    pub wanted: Value,
 }
 
 impl Gate {
@@ -160,6 +210,11 @@ impl Gate {
         "ineffective",
         "no_change",
         "frozen",
+        "not_allowed",
+        "largest_step",
+        "constraint",
+        "plans_per_window",
+        "plans_per_job",
         "no_room",
     ];
 
@@ -177,16 +232,20 @@ impl Gate {
             | Gate::NoResponse
             | Gate::Pending { .. }
             | Gate::Silent { .. }
+            | Gate::NotAllowed { .. }
             | Gate::NoRoom { .. } => None,
             Gate::WeakSuppression {
                 severity: value, ..
             }
             | Gate::Suppressed { value, .. }
             | Gate::Severity { value, .. }
+            | Gate::LargestStep { value, .. }
             | Gate::Ineffective { value, .. } => Some(Value::Float(*value)),
-            Gate::Persistence { value, .. } | Gate::Cooldown { value, .. } => {
-                Some(Value::Int(*value))
-            }
+            Gate::Persistence { value, .. }
+            | Gate::Cooldown { value, .. }
+            | Gate::PlansPerWindow { value, .. }
+            | Gate::PlansPerJob { value, .. } => Some(Value::Int(*value)),
+            Gate::Constraint(violation) => violation.value.map(Value::Float),
             Gate::NoChange { value } | Gate::Frozen { value, .. } => Some(value.clone()),
         }
     }
@@ -201,6 +260,7 @@ impl Gate {
             | Gate::Pending { .. }
             | Gate::Silent { .. }
             | Gate::NoChange { .. }
+            | Gate::NotAllowed { .. }
             | Gate::Frozen { .. } => None,
             Gate::WeakSuppression {
                 min_severity: threshold,
@@ -208,9 +268,13 @@ impl Gate {
             }
             | Gate::Suppressed { threshold, .. }
             | Gate::Severity { threshold, .. }
+            | Gate::LargestStep { threshold, .. }
             | Gate::Ineffective { threshold, .. } => Some(Value::Float(*threshold)),
+            Gate::Constraint(violation) => violation.threshold.map(Value::Float),
             Gate::Persistence { threshold, .. }
             | Gate::Cooldown { threshold, .. }
+            | Gate::PlansPerWindow { threshold, .. }
+            | Gate::PlansPerJob { threshold, .. }
             | Gate::NoRoom { threshold } => Some(Value::Int(*threshold)),
         }
     }
@@ -232,12 +296,37 @@ impl Gate {
             Gate::Ineffective { .. } => 11,
             Gate::NoChange { .. } => 12,
             Gate::Frozen { .. } => 13,
-            Gate::NoRoom { .. } => 14,
+            Gate::NotAllowed { .. } => 14,
+            Gate::LargestStep { .. } => 15,
+            Gate::Constraint(_) => 16,
+            Gate::PlansPerWindow { .. } => 17,
+            Gate::PlansPerJob { .. } => 18,
+            Gate::NoRoom { .. } => 19,
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "with {}, {} ", self.wanted, self.constraint)?;
+        match (&self.unknown, self.value, self.threshold) {
+            (Some(unknown), ..) => {
+                write!(f, "cannot be computed: {unknown} has no number in force")?;
+            }
+            (None, Some(value), Some(threshold)) => {
+                write!(f, "would be {value} against {threshold}")?;
+            }
+            _ => f.write_str("would be no number")?,
+        }
+        match &self.at_node {
+            Some(node) => write!(f, " on {node}"),
+            None => Ok(()),
         }
     }
 }
 
 impl fmt::Display for Gate {
+    #[expect(clippy::too_many_lines, reason = "one sentence a gate")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Gate::WeakSuppression {
@@ -286,14 +375,18 @@ impl fmt::Display for Gate {
                 severity_then,
                 windows_waited,
                 patience,
+                taken_back,
             } => {
-                let (fell, needed) = (value * 100.0, threshold * 100.0);
-                write!(
-                    f,
-                    "severity fell by {fell:.1} % from {severity_then:.3}, needs {needed:.1} %; \
-                     {} since",
-                    windows(*windows_waited)
-                )?;
+                if *taken_back {
+                    f.write_str("the last change was taken back; ")?;
+                } else {
+                    let (fell, needed) = (value * 100.0, threshold * 100.0);
+                    write!(
+                        f,
+                        "severity fell by {fell:.1} % from {severity_then:.3}, needs {needed:.1} %; "
+                    )?;
+                }
+                write!(f, "{} since", windows(*windows_waited))?;
                 match patience {
                     Some(patience) => write!(f, ", tries again after {patience}"),
                     None => f.write_str(", never tries again"),
@@ -307,6 +400,31 @@ impl fmt::Display for Gate {
                     "the knob"
                 };
                 write!(f, "an operator froze {what}; it would become {value}")
+            }
+            Gate::NotAllowed { allowed } => {
+                write!(
+                    f,
+                    "only knobs of {} are allowed to change",
+                    allowed.join(", ")
+                )
+            }
+            Gate::LargestStep {
+                value,
+                threshold,
+                wanted,
+            } => {
+                let (value, threshold) = (value * 100.0, threshold * 100.0);
+                write!(
+                    f,
+                    "a change to {wanted} is one by {value:.1} %, at most {threshold:.1} % are allowed"
+                )
+            }
+            Gate::Constraint(violation) => violation.fmt(f),
+            Gate::PlansPerWindow { value, threshold } => {
+                write!(f, "{value} plans in this window, {threshold} are allowed")
+            }
+            Gate::PlansPerJob { value, threshold } => {
+                write!(f, "{value} plans in this job, {threshold} are allowed")
             }
             Gate::NoRoom { threshold } => {
                 write!(

@@ -46,14 +46,20 @@ pub(crate) fn effectiveness(
     threshold: f64,
     windows_waited: i64,
     patience: Patience,
+    taken_back: bool,
 ) -> Result<Standing, Gate> {
     // A severity of 0 leaves nothing to improve, and nothing to divide by.
-    if severity_then <= 0.0 {
+    let is_nothing = severity_then <= 0.0;
+    if is_nothing && !taken_back {
         return Ok(Standing::Fresh);
     }
     // Finite, so that it can be written, whatever the severities.
-    let improvement = ((severity_then - severity_now) / severity_then).clamp(f64::MIN, f64::MAX);
-    if improvement >= threshold {
+    let improvement = match is_nothing {
+        true => 0.0,
+        false => ((severity_then - severity_now) / severity_then).clamp(f64::MIN, f64::MAX),
+    };
+    // After a change that was taken back an improvement is no success of that change.
+    if improvement >= threshold && !taken_back {
         return Ok(Standing::Fresh);
     }
     if patience.is_over(windows_waited) {
@@ -68,6 +74,7 @@ pub(crate) fn effectiveness(
             Patience::Windows(windows) => Some(windows),
             Patience::Unlimited => None,
         },
+        taken_back,
     })
 }
 
@@ -87,7 +94,7 @@ mod tests {
 
     #[test]
     fn d04_effectiveness_has_no_tolerance() {
-        let judge = |then, now| effectiveness(then, now, 0.10, 3, Patience::Unlimited);
+        let judge = |then, now| effectiveness(then, now, 0.10, 3, Patience::Unlimited, false);
         // (0.5 − 0.45) / 0.5 is a little less than 0.1, (0.8 − 0.72) / 0.8 a little more.
         assert!(judge(0.5, 0.45).is_err());
         assert_eq!(judge(0.8, 0.72), Ok(Standing::Fresh));
@@ -95,15 +102,24 @@ mod tests {
 
     #[test]
     fn nothing_is_judged_against_no_severity() {
-        let judge = |then| effectiveness(then, 1.0, 0.10, 0, Patience::Unlimited);
+        let judge = |then| effectiveness(then, 1.0, 0.10, 0, Patience::Unlimited, false);
         assert_eq!(judge(0.0), Ok(Standing::Fresh));
         assert_eq!(judge(-1.0), Ok(Standing::Fresh));
     }
 
     #[test]
     fn an_ineffective_action_may_be_retried_when_patience_is_over() {
-        let judge = |waited| effectiveness(0.9, 0.9, 0.10, waited, Patience::Windows(5));
+        let judge = |waited| effectiveness(0.9, 0.9, 0.10, waited, Patience::Windows(5), false);
         assert!(judge(4).is_err());
         assert_eq!(judge(5), Ok(Standing::Retry));
+    }
+
+    #[test]
+    fn what_was_taken_back_waits_though_the_severity_fell() {
+        let judge =
+            |then, now, waited| effectiveness(then, now, 0.10, waited, Patience::Windows(5), true);
+        assert!(judge(0.9, 0.1, 4).is_err());
+        assert!(judge(0.0, 0.0, 4).is_err());
+        assert_eq!(judge(0.9, 0.1, 5), Ok(Standing::Retry));
     }
 }

@@ -5,14 +5,16 @@
 //! the value goes back, if it is still the plan's.
 
 mod closed;
+mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use dfo_model::{KnobType, Value, node_names_match};
+use dfo_model::{AckStatus, KnobType, Value, node_names_match};
 use foldhash::fast::FixedState;
 
 use closed::ClosedPlans;
 pub(crate) use closed::{Closed, Closing};
+use watching::Watched;
 
 use crate::account::{Account, Action};
 use crate::clock::{Clock, Stamp, Time};
@@ -21,6 +23,7 @@ use crate::nodes::{NodeId, Nodes};
 use crate::notice::Notice;
 use crate::registry::KnobId;
 use crate::settings::Patience;
+use crate::watch::{Grounds, Watch};
 
 /// Whose value: the whole job's, or one node's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) action: Action,
     /// The window that it was made in, if that is known: its acknowledgement counts from there.
     pub(crate) window: Option<i64>,
+    /// What it was made on, if it is to be observed once applied.
+    pub(crate) grounds: Option<Grounds>,
 }
 
 /// A plan that awaits its acknowledgement.
@@ -101,7 +106,10 @@ pub(crate) struct Ledger {
     /// The open plans in the order of waiting.
     waiting: BTreeMap<(Time, u64), Name>,
     plans_made: u64,
+    watches_started: u64,
     closed: ClosedPlans,
+    /// The applied plans under observation, in the order of its end.
+    watching: BTreeMap<(Time, u64), Watched>,
 }
 
 impl Reach {
@@ -141,7 +149,9 @@ impl Ledger {
             open: HashMap::default(),
             waiting: BTreeMap::new(),
             plans_made: 0,
+            watches_started: 0,
             closed: ClosedPlans::default(),
+            watching: BTreeMap::new(),
         }
     }
 
@@ -214,12 +224,12 @@ impl Ledger {
                 }
             }
         }
-        match speaker {
-            Scope::Job => self.set_job_value(knob, value),
-            Scope::Node(node) => {
-                self.nodes.account_mut(node, knob).set_value(Some(value));
-            }
+        let is_news = !self.value(knob, speaker).same_as(&value);
+        let account = self.account_mut(knob, speaker);
+        if is_news {
+            account.forget_base();
         }
+        account.set_value(Some(value));
     }
 
     /// The nodes that have a value of their own.
@@ -291,7 +301,9 @@ impl Ledger {
             if let Scope::Node(node) = scope {
                 self.nodes.keep(node);
             }
+            let in_force = self.value(knob, scope).clone();
             let account = self.account_mut(knob, scope);
+            account.keep_base(&in_force);
             before.push((scope, account.set_value(Some(plan.value.clone()))));
             if plan.origin == Origin::Global {
                 displaced.push((scope, account.record(plan.action.clone())));
@@ -368,11 +380,20 @@ impl Ledger {
         }
     }
 
-    /// Closes a plan that was applied: the value is the application's truth, and the knob rests.
-    pub(crate) fn apply(&mut self, id: &str, value: &Value, at: Stamp, closing: Closing) {
-        let Some(OpenPlan { plan, .. }) = self.close(id, Some(value), closing) else {
-            return;
-        };
+    /// Closes a plan that was applied: the value is the application's truth, and the knob rests. It
+    /// is observed for so many windows, if it is to be; the one of its knob and scope that was
+    /// observed until now.
+    pub(crate) fn apply(
+        &mut self,
+        id: &str,
+        value: &Value,
+        at: Stamp,
+        watch_for: Option<i64>,
+    ) -> Option<Watch> {
+        let closing = Closing::Acknowledged(AckStatus::Applied);
+        let open = self.close(id, Some(value), closing)?;
+        let OpenPlan { plan, before, .. } = open;
+        let mut watched_before = None;
         for scope in plan.reach.scopes() {
             self.account_mut(plan.knob, scope)
                 .set_value(Some(value.clone()));
@@ -380,8 +401,26 @@ impl Ledger {
                 at,
                 ..plan.action.clone()
             };
-            self.rest(plan.knob, scope, action);
+            self.rest(plan.knob, scope, action.clone());
+            watched_before = match (&plan.grounds, watch_for) {
+                (Some(grounds), Some(windows)) => {
+                    let earlier = before.iter().find(|(s, _)| *s == scope);
+                    let earlier = earlier.and_then(|(_, value)| value.clone());
+                    self.watches_started += 1;
+                    let watch = Watch {
+                        plan_id: plan.id.clone(),
+                        grounds: grounds.clone(),
+                        value: value.clone(),
+                        value_before: earlier.unwrap_or_else(|| self.job_value(plan.knob).clone()),
+                        action,
+                        until: (at.time.saturating_add(windows), self.watches_started),
+                    };
+                    self.start_watch(plan.knob, scope, watch)
+                }
+                _ => self.end_watch(plan.knob, scope),
+            };
         }
+        watched_before
     }
 
     /// Closes a plan that came to nothing: the value goes back, if it is still the plan's.
@@ -476,15 +515,47 @@ impl Ledger {
                 }
             }
         }
+        let was_before = match applied {
+            Some(_) => self.named_values_before(&open),
+            None => Vec::new(),
+        };
+        let plan = &open.plan;
         let closed = Closed {
             closing,
             knob: plan.knob,
             is_for_many: plan.reach.is_for_many(),
             wanted: plan.value.clone(),
             applied: applied.cloned(),
+            before: was_before,
+            action: plan.action.clone(),
         };
         self.closed.add(plan.id.clone(), closed);
         Some(open)
+    }
+
+    /// The values in force before an open plan, in each of its own scopes.
+    fn named_values_before(&self, open: &OpenPlan) -> Vec<(Option<Name>, Value)> {
+        let scopes = open.plan.reach.scopes();
+        let own = open.before.iter().filter(|(s, _)| scopes.contains(s));
+        own.map(|(scope, value)| {
+            let node = match scope {
+                Scope::Job => None,
+                Scope::Node(node) => Some(self.nodes.name(*node).clone()),
+            };
+            let value = value.as_ref();
+            (
+                node,
+                value
+                    .unwrap_or_else(|| self.job_value(open.plan.knob))
+                    .clone(),
+            )
+        })
+        .collect()
+    }
+
+    /// The same of an open plan, by its name.
+    pub(crate) fn values_before(&self, id: &str) -> Option<Vec<(Option<Name>, Value)>> {
+        Some(self.named_values_before(self.open.get(id)?))
     }
 
     fn rest(&mut self, knob: KnobId, scope: Scope, action: Action) {

@@ -69,6 +69,7 @@ mod command;
 mod decision;
 mod gates;
 mod ledger;
+mod limits;
 mod nodes;
 mod notice;
 mod plan_ids;
@@ -80,10 +81,14 @@ mod settings;
 mod state;
 mod suppression;
 mod value;
+mod watch;
 
 pub use command::Command;
-pub use decision::{Decision, Decisions, Gate, Hold, Name};
-pub use notice::{AckIgnored, GlobalPlanIgnored, Notice, SilenceIgnored, SuppressionEnd};
+pub use decision::{Decision, Decisions, Gate, Hold, Name, Violation};
+pub use limits::{Constraint, ConstraintError, Limits, Pattern};
+pub use notice::{
+    AckIgnored, GlobalPlanIgnored, Judgement, NotJudged, Notice, SilenceIgnored, SuppressionEnd,
+};
 pub use plan_ids::PlanIds;
 pub use planner::{Event, Planner, Silence};
 pub use settings::{Patience, Settings};

@@ -227,6 +227,34 @@ pub enum Notice {
         /// The node.
         node: Name,
     },
+    /// A plan is judged some windows after it was applied: what it was made on is not worse.
+    Stands(Box<Judgement>),
+    /// A plan did harm: what it was made on is worse. A plan back to the old value is made.
+    Undone(Box<Judgement>),
+    /// Whether a plan did harm cannot be said.
+    NotJudged {
+        /// The plan.
+        plan_id: Name,
+        /// Its knob.
+        knob: Name,
+        /// The node it was for; `None` is all.
+        node: Option<Name>,
+        /// Why.
+        why: NotJudged,
+    },
+    /// An operator takes a change back.
+    Reverted {
+        /// The plan that is taken back; `None` are all of the knob.
+        plan_id: Option<Name>,
+        /// The plan back.
+        by: Name,
+        /// Its knob.
+        knob: Name,
+        /// The node it is for; `None` is all.
+        node: Option<Name>,
+        /// The value that counts again.
+        value: Value,
+    },
     /// An operator allows no more plans.
     Frozen {
         /// For this knob; `None` is everything.
@@ -244,6 +272,71 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+}
+
+/// How an applied plan was judged.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judgement {
+    /// The plan.
+    pub plan_id: Name,
+    /// The plan back, where it was undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Name>,
+    /// Their knob.
+    pub knob: Name,
+    /// The node they are for; `None` is all.
+    pub node: Option<Name>,
+    /// What was compared: a metric's name, or `severity`.
+    pub measure: &'static str,
+    /// When the plan was made.
+    pub then: f64,
+    /// Now.
+    pub now: f64,
+}
+
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Judgement {
+            plan_id,
+            by,
+            knob,
+            node,
+            measure,
+            then,
+            now,
+        } = self;
+        write!(f, "{plan_id} for {knob}{} ", on(node.as_ref()))?;
+        match by {
+            Some(by) => write!(f, "is undone by {by}")?,
+            None => f.write_str("stands")?,
+        }
+        write!(f, ": {measure} {then:.3} then, {now:.3} now")
+    }
+}
+
+/// Why a plan could not be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotJudged {
+    /// What it was made on was not found again.
+    NoEvidence,
+    /// It was found without the metric that the plan was computed from.
+    MetricMissing,
+    /// The value has been changed since, by another plan or by the application.
+    Changed,
+    /// The node had to make room.
+    Forgotten,
+}
+
+impl fmt::Display for NotJudged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotJudged::NoEvidence => "what it was made on was not found again",
+            NotJudged::MetricMissing => "the metric that it was computed from is missing",
+            NotJudged::Changed => "the value has been changed since",
+            NotJudged::Forgotten => "the node had to make room",
+        })
+    }
 }
 
 /// How a suppression ended.
@@ -323,6 +416,10 @@ impl Notice {
             Notice::GlobalPlanRefused { .. } => "global_plan_refused",
             Notice::NodeNotRemembered { .. } => "node_not_remembered",
             Notice::NodeForgotten { .. } => "node_forgotten",
+            Notice::Stands(_) => "stands",
+            Notice::Undone(_) => "undone",
+            Notice::NotJudged { .. } => "not_judged",
+            Notice::Reverted { .. } => "reverted",
             Notice::Frozen { .. } => "frozen",
             Notice::Thawed { .. } => "thawed",
             Notice::CommandRefused { .. } => "command_refused",
@@ -539,6 +636,31 @@ impl fmt::Display for Notice {
                 "{node} cannot be remembered: every remembered node has an open plan"
             ),
             Notice::NodeForgotten { node } => write!(f, "{node} had to make room and is forgotten"),
+            Notice::Stands(judgement) | Notice::Undone(judgement) => judgement.fmt(f),
+            Notice::NotJudged {
+                plan_id,
+                knob,
+                node,
+                why,
+            } => write!(
+                f,
+                "whether {plan_id} for {knob}{} did harm cannot be said: {why}",
+                on(node.as_ref())
+            ),
+            Notice::Reverted {
+                plan_id,
+                by,
+                knob,
+                node,
+                value,
+            } => {
+                let what = plan_id.as_deref().unwrap_or("every plan");
+                write!(
+                    f,
+                    "an operator takes {what} for {knob}{} back: {value} by {by}",
+                    on(node.as_ref())
+                )
+            }
             Notice::Frozen { knob } => {
                 let what = knob.as_deref().unwrap_or("everything");
                 write!(f, "an operator froze {what}: no plans until it is thawed")

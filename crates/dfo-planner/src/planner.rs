@@ -4,8 +4,12 @@ mod ack;
 mod command;
 mod finding;
 mod global_plan;
+mod guard;
+mod judging;
 mod registration;
 mod silence;
+
+use guard::Guard;
 
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};
 
@@ -13,6 +17,7 @@ use crate::clock::{Clock, Stamp};
 use crate::command::{Command, Freeze};
 use crate::decision::{Decisions, Name};
 use crate::ledger::{Ledger, Plan, Reach, Scope};
+use crate::limits::PlansMade;
 use crate::notice::Notice;
 use crate::plan_ids::PlanIds;
 use crate::presence::Presence;
@@ -67,6 +72,7 @@ pub struct Planner {
     pub(crate) suppressions: Suppressions,
     presence: Presence,
     pub(crate) freeze: Freeze,
+    plans_made: PlansMade,
 }
 
 impl Planner {
@@ -79,6 +85,7 @@ impl Planner {
             presence: Presence::new(settings.nodes_remembered),
             registry: Registry::default(),
             freeze: Freeze::default(),
+            plans_made: PlansMade::default(),
             plan_ids,
             settings,
         }
@@ -110,7 +117,7 @@ impl Planner {
             Event::Registration(registration) => self.register(registration, &mut decisions),
             Event::Bootstrap(registration) => self.bootstrap(registration, &mut decisions),
             Event::Finding(finding) => self.find(finding, &mut decisions),
-            Event::Ack(ack) => decisions.notice(self.acknowledge(ack)),
+            Event::Ack(ack) => self.acknowledge(ack, &mut decisions),
             Event::GlobalPlan(plan) => self.take_global_plan(plan, &mut decisions),
             Event::Silence(silence) => self.take_silence(&silence, &mut decisions),
             Event::Command(command) => self.obey(command, &mut decisions),
@@ -121,6 +128,16 @@ impl Planner {
 
 /// What several kinds of event ask.
 impl Planner {
+    fn guard(&self) -> Guard<'_> {
+        Guard {
+            freeze: &self.freeze,
+            limits: &self.settings.limits,
+            made: &self.plans_made,
+            registry: &self.registry,
+            now: self.clock.now(),
+        }
+    }
+
     /// When a plan was applied or rejected: in the window that the application names, which counts
     /// from the plan's; else now.
     fn time_of_ack(&self, window: Option<i64>, plan: &Plan) -> Stamp {

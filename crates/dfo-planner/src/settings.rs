@@ -4,6 +4,8 @@ mod read;
 
 use serde::Deserialize;
 
+use crate::limits::Limits;
+
 /// How many windows a state may wait. In a configuration file a number, or `"unlimited"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
@@ -86,6 +88,15 @@ pub struct Settings {
     /// A plan made before any application has spoken for its knob says in its rationale that the old
     /// value is assumed.
     pub rationale_says_assumed: bool,
+    /// So many windows after a plan was applied it is judged by what it was made on: where that is
+    /// worse, the plan is undone. `None`: never.
+    #[serde(deserialize_with = "read::or_never")]
+    pub undo_after: Option<i64>,
+    /// By more than this fraction it must be worse.
+    #[serde(deserialize_with = "read::number")]
+    pub undo_margin: f64,
+    /// What the operator allows at most.
+    pub limits: Limits,
     /// How many nodes are remembered. Beyond it the least recently seen one without an open plan is
     /// forgotten.
     pub nodes_remembered: usize,
@@ -106,6 +117,9 @@ impl Default for Settings {
             global_plan_clears_node_values: true,
             new_run_below: Some(10),
             rationale_says_assumed: true,
+            undo_after: Some(3),
+            undo_margin: 0.10,
+            limits: Limits::default(),
             nodes_remembered: 131_072,
         }
     }
@@ -127,6 +141,9 @@ impl Settings {
             global_plan_clears_node_values: false,
             new_run_below: None,
             rationale_says_assumed: false,
+            undo_after: None,
+            undo_margin: 0.10,
+            limits: Limits::default(),
             nodes_remembered: usize::MAX,
         }
     }

@@ -108,6 +108,11 @@ impl Change {
         Ok(Change::Set(fitting))
     }
 
+    /// Whether the finding's metrics say what the value becomes.
+    pub(crate) fn is_from_evidence(&self) -> bool {
+        matches!(self, Change::Evidence(_))
+    }
+
     /// The value that follows `old`; `None` where that is no change.
     pub(crate) fn next(&self, old: &Value, domain: &Domain, facts: &Facts) -> Option<Value> {
         let (toward, wanted) = match self {

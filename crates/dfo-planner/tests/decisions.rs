@@ -5,7 +5,7 @@
 
 mod scene;
 
-use dfo_planner::{Gate, Hold, Settings};
+use dfo_planner::{Gate, Hold, Settings, Violation};
 use scene::{
     AckWords, Finding, Out, PlanWords, Scene, applied, deferred, finding, global_plan, json, knob,
     rejected, set, suppressing, up,
@@ -69,6 +69,23 @@ fn every_hold() -> Vec<Hold> {
         on_n1(t()),
     );
 
+    let mut s = ours();
+    s.freeze(None);
+    held(&mut s, on_n1(t()));
+
+    for limits in [
+        "knobs = ['other.*']",
+        "largest_step = 0.25",
+        "constraints = ['k * 8 <= 16']",
+        "plans_per_window = 0",
+        "plans_per_job = 0",
+    ] {
+        let mut settings = Settings::default();
+        settings.limits = toml::from_str(limits).unwrap();
+        let mut s = Scene::under(settings).knob(knob("k", 2).range(0, 16).on("t", up(1)));
+        held(&mut s, on_n1(t()));
+    }
+
     let mut settings = Settings::default();
     settings.nodes_remembered = 1;
     let mut s = Scene::under(settings).knob(knob("k", 2).on("t", up(1)));
@@ -121,8 +138,37 @@ fn every_hold_carries_its_numbers() {
             severity_then: 1.0,
             windows_waited: 4,
             patience: Some(5),
+            taken_back: false,
         },
         Gate::NoChange { value: 16.into() },
+        Gate::Frozen {
+            value: 3.into(),
+            everything: true,
+        },
+        Gate::NotAllowed {
+            allowed: vec!["other.*".into()],
+        },
+        Gate::LargestStep {
+            value: 0.5,
+            threshold: 0.25,
+            wanted: 3.into(),
+        },
+        Gate::Constraint(Box::new(Violation {
+            constraint: "k * 8 <= 16".into(),
+            value: Some(24.0),
+            threshold: Some(16.0),
+            unknown: None,
+            at_node: None,
+            wanted: 3.into(),
+        })),
+        Gate::PlansPerWindow {
+            value: 0,
+            threshold: 0,
+        },
+        Gate::PlansPerJob {
+            value: 0,
+            threshold: 0,
+        },
         Gate::NoRoom { threshold: 1 },
     ];
     let held: Vec<Gate> = every_hold().into_iter().map(|hold| hold.gate).collect();
@@ -306,6 +352,12 @@ fn the_sentences_of_the_gates() {
     1 window since the last action, rests 3
     severity fell by 5.0 % from 1.000, needs 10.0 %; 4 windows since, tries again after 5
     stays at 16
+    an operator froze everything; it would become 3
+    only knobs of other.* are allowed to change
+    a change to 3 is one by 50.0 %, at most 25.0 % are allowed
+    with 3, k * 8 <= 16 would be 24 against 16
+    0 plans in this window, 0 are allowed
+    0 plans in this job, 0 are allowed
     no room for another node: all 1 have open plans
     "#);
 }
@@ -463,6 +515,7 @@ fn the_sentences_about_findings() {
     v is no longer suppressed by contention
     plan_… expired after 21 windows without an acknowledgement: k on n2 is at 2
     contention was not heard of again: u is suppressed by it no longer
+    whether plan_… for k did harm cannot be said: the node had to make room
     a new run: window 0 after 24; cooldowns and patience begin anew
     "#);
 }

@@ -86,8 +86,8 @@ fn d01_a_real_session_with_perfect_acks_gives_plans_until_its_end() {
 fn d02_a_knob_held_as_ineffective_acts_again() {
     let mut s = Scene::ours().knob(k());
     s.act(&t(0).severity(0.5));
-    assert_eq!(s.find(&t(4)).held_by(), "ineffective");
-    s.find(&t(5)).plan();
+    assert_eq!(s.find(&t(4).severity(0.5)).held_by(), "ineffective");
+    s.find(&t(5).severity(0.5)).plan();
 }
 
 #[test]

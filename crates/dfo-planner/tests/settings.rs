@@ -51,7 +51,7 @@ mod pending {
         s.act(&t(0).on("n1"));
         assert_eq!(s.find(&t(1).on("n1")).new_value(), 4);
         let out = s.find(&finding(&[]).at(11));
-        assert_eq!(out.notices(), ["plan_expired"]);
+        assert_eq!(out.notices(), ["plan_expired", "not_judged"]);
         assert_eq!(s.value_on("n1", "k"), 3);
     }
 

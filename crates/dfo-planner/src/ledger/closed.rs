@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use dfo_model::{AckStatus, Value};
 use foldhash::fast::FixedState;
 
+use crate::account::Action;
 use crate::decision::Name;
 use crate::registry::KnobId;
 
@@ -22,6 +23,10 @@ pub(crate) struct Closed {
     pub(crate) wanted: Value,
     /// The value that the application put in force, if it applied the plan.
     pub(crate) applied: Option<Value>,
+    /// The values that an applied plan took the place of, by node; `None` is the job-wide one.
+    pub(crate) before: Vec<(Option<Name>, Value)>,
+    /// The action that it was.
+    pub(crate) action: Action,
 }
 
 /// How a plan was closed.

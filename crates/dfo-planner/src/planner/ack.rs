@@ -2,14 +2,23 @@
 
 use dfo_model::{Ack, AckStatus};
 
-use crate::decision::Name;
+use crate::decision::{Decisions, Name};
 use crate::ledger::{Closed, Closing};
-use crate::notice::{AckIgnored, Notice};
+use crate::notice::{AckIgnored, NotJudged, Notice};
 use crate::planner::Planner;
 use crate::value::shown;
 
 impl Planner {
-    pub(super) fn acknowledge(&mut self, ack: &Ack) -> Notice {
+    pub(super) fn acknowledge(&mut self, ack: &Ack, decisions: &mut Decisions) {
+        let mut unjudged = None;
+        decisions.notice(self.answer(ack, &mut unjudged));
+        if let Some(notice) = unjudged {
+            decisions.notice(notice);
+        }
+    }
+
+    /// What becomes of a plan; and that the one before it will not be judged, if that is so.
+    fn answer(&mut self, ack: &Ack, unjudged: &mut Option<Notice>) -> Notice {
         let Some(plan) = self.ledger.open_plan(&ack.plan_id) else {
             return self.acknowledge_closed(ack);
         };
@@ -39,9 +48,15 @@ impl Planner {
                         format!("{} is not of type {kind}", shown(applied)),
                     );
                 };
-                let closing = Closing::Acknowledged(ack.status);
                 self.clock.note_action(at);
-                self.ledger.apply(&plan_id, &value, at, closing);
+                let watch_for = self.watch_for();
+                let watch = self.ledger.apply(&plan_id, &value, at, watch_for);
+                *unjudged = watch.map(|watch| Notice::NotJudged {
+                    plan_id: watch.plan_id,
+                    knob: name.clone(),
+                    node: node.clone(),
+                    why: NotJudged::Changed,
+                });
                 self.presence.confirm(knob);
                 Notice::Applied {
                     plan_id,

@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use dfo_model::{ActionPlan, FindingView, Trend};
 
+use super::guard::{Change, Guard};
 use crate::account::{Account, Action};
 use crate::clock::{Clock, Moment, Stamp};
-use crate::command::Freeze;
 use crate::decision::{Decisions, Gate, Hold, Name};
 use crate::gates::{self, Standing};
 use crate::ledger::{Closing, Ledger, Origin, Plan, Reach, Scope};
@@ -19,18 +19,19 @@ use crate::registry::{Registry, Responder, Tag};
 use crate::scope::FindingScope;
 use crate::settings::Settings;
 use crate::value::Facts;
+use crate::watch::Grounds;
 
 /// What a finding says, as far as every tag and knob asks it.
-struct Seen<'f> {
-    finding: &'f FindingView<'f>,
+pub(super) struct Seen<'f> {
+    pub(super) finding: &'f FindingView<'f>,
     facts: Facts,
-    moment: Moment,
-    node: Option<SeenNode<'f>>,
+    pub(super) moment: Moment,
+    pub(super) node: Option<SeenNode<'f>>,
 }
 
 /// The node that a finding speaks of.
-struct SeenNode<'f> {
-    name: &'f str,
+pub(super) struct SeenNode<'f> {
+    pub(super) name: &'f str,
     /// As holds name it.
     shared: Name,
     /// Its number, if something is remembered of it.
@@ -38,7 +39,19 @@ struct SeenNode<'f> {
 }
 
 impl Seen<'_> {
-    fn hold(&self, gate: Gate, knob: Option<&Name>, tag: Option<&Name>) -> Hold {
+    /// Whose values it speaks of; `None` is a node of which nothing is remembered.
+    pub(super) fn scope(&self) -> Option<Scope> {
+        match &self.node {
+            None => Some(Scope::Job),
+            Some(node) => node.id.map(Scope::Node),
+        }
+    }
+
+    pub(super) fn node_name(&self) -> Option<Name> {
+        self.node.as_ref().map(|node| node.shared.clone())
+    }
+
+    pub(super) fn hold(&self, gate: Gate, knob: Option<&Name>, tag: Option<&Name>) -> Hold {
         Hold {
             gate,
             knob: knob.cloned(),
@@ -77,6 +90,8 @@ impl Planner {
         if self.registry.is_empty() {
             return decisions.hold(seen.hold(Gate::NoKnobs, None, None));
         }
+        self.judge(&seen, decisions);
+        self.give_up_judging(decisions);
         if seen.facts.trend == Trend::Improving {
             return decisions.hold(seen.hold(Gate::Trend, None, None));
         }
@@ -188,7 +203,13 @@ impl Planner {
                     clock: &self.clock,
                     registry: &self.registry,
                     presence: &self.presence,
-                    freeze: &self.freeze,
+                    guard: Guard {
+                        freeze: &self.freeze,
+                        limits: &self.settings.limits,
+                        made: &self.plans_made,
+                        registry: &self.registry,
+                        now: self.clock.now(),
+                    },
                     seen,
                     tag,
                     responder,
@@ -199,6 +220,7 @@ impl Planner {
             );
             match made {
                 Ok(plan) => {
+                    self.plans_made.count(self.clock.now());
                     decisions.plan(plan);
                     // From now on something is remembered of the node.
                     if let Some(node) = &mut seen.node {
@@ -275,7 +297,7 @@ struct Deciding<'p> {
     clock: &'p Clock,
     registry: &'p Registry,
     presence: &'p Presence,
-    freeze: &'p Freeze,
+    guard: Guard<'p>,
     seen: &'p Seen<'p>,
     tag: &'p Tag,
     responder: &'p Responder,
@@ -311,13 +333,15 @@ fn decide(
     else {
         return Err(Gate::NoChange { value: old });
     };
-    if deciding.freeze.holds(knob) {
-        let everything = deciding.freeze.is_everything;
-        return Err(Gate::Frozen {
-            value: new,
-            everything,
-        });
-    }
+    let known = seen.node.as_ref().and_then(|node| node.id);
+    let change = Change {
+        knob,
+        scope: known.map_or(Scope::Job, Scope::Node),
+        is_job_wide: seen.node.is_none(),
+        old: &old,
+        new: &new,
+    };
+    deciding.guard.plan(change, ledger)?;
     let reach = match &seen.node {
         Some(node) => Reach::Nodes(vec![remember(ledger, node.name, decisions)?]),
         None => Reach::Job,
@@ -349,15 +373,17 @@ fn decide(
             at: seen.moment.stamp,
             severity: seen.facts.severity,
             retries,
+            taken_back: false,
         },
         window: Some(seen.finding.window_index),
+        grounds: deciding.grounds(),
     };
     ledger.open(made, deciding.clock.now());
     Ok(plan)
 }
 
 /// A global plan may bear any id, one of ours too.
-fn unused_id(plan_ids: &mut PlanIds, ledger: &Ledger) -> String {
+pub(super) fn unused_id(plan_ids: &mut PlanIds, ledger: &Ledger) -> String {
     loop {
         let id = plan_ids.next_id();
         if !ledger.knows_plan(&id) {
@@ -459,11 +485,19 @@ impl Deciding<'_> {
             self.responder.action.effectiveness_threshold,
             self.windows_since(last.at),
             self.settings.patience_after(last.retries),
+            last.taken_back,
         )?;
         Ok(match standing {
             Standing::Fresh => 0,
             Standing::Retry => last.retries.saturating_add(1),
         })
+    }
+
+    /// What the plan is made on, if it will be judged by it.
+    fn grounds(&self) -> Option<Grounds> {
+        self.settings.undo_after?;
+        let is_computed = self.responder.action.change.is_from_evidence();
+        Some(Grounds::of(self.seen.finding, is_computed))
     }
 
     /// Why, in one line for people.

@@ -2,6 +2,7 @@
 
 use dfo_model::{ActionPlan, Value, node_names_match};
 
+use super::guard::Change;
 use crate::account::Action;
 use crate::decision::{Decisions, Name};
 use crate::ledger::{Origin, Plan, Reach, Scope};
@@ -72,6 +73,16 @@ impl Planner {
             return Err(ignore(GlobalPlanIgnored::NoChange));
         }
 
+        let change = Change {
+            knob,
+            scope,
+            is_job_wide: plan.target_nodes.is_empty(),
+            old: &old,
+            new: &new,
+        };
+        if let Err(gate) = self.guard().change(change, &self.ledger) {
+            return Err(refuse("new_value", format!("{}: {gate}", gate.name())));
+        }
         let (reach, left_out) = self.reach_of(&plan.target_nodes, decisions);
         if reach == Reach::Nodes(Vec::new()) {
             let why = "no room to remember them: every remembered node has an open plan";
@@ -146,6 +157,7 @@ impl Planner {
             at,
             severity: plan.severity,
             retries: 0,
+            taken_back: false,
         };
         let is_for_all = reach == Reach::Job;
         let taken = Plan {
@@ -156,6 +168,7 @@ impl Planner {
             value: value.clone(),
             action,
             window,
+            grounds: None,
         };
         self.ledger.open(taken, self.clock.now());
         if is_for_all && self.settings.global_plan_clears_node_values {

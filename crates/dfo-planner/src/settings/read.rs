@@ -103,6 +103,7 @@ mod tests {
             global_plan_clears_node_values = false
             new_run_below = "never"
             rationale_says_assumed = false
+            undo_after = "never"
             nodes_remembered = 7
         "#;
         let original = Settings {

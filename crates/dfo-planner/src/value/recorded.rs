@@ -131,7 +131,7 @@ fn cooldown(row: &Json) -> Outcome {
     let rested = gates::cooldown(since, int("cooldown_windows"));
     let (then, now) = (float(&row["rec_severity"]), float(&row["severity"]));
     let threshold = float(&row["threshold"]);
-    let helped = gates::effectiveness(then, now, threshold, since, Patience::Unlimited);
+    let helped = gates::effectiveness(then, now, threshold, since, Patience::Unlimited, false);
     let ours = match (rested, helped) {
         (Err(_), _) => Some("time"),
         (_, Err(_)) => Some("ineffective"),

@@ -12,7 +12,7 @@
 )]
 
 use dfo_model::{Ack, AckStatus, ActionPlan, FindingView, Registration};
-use dfo_planner::{Decisions, Event, Gate, Notice, PlanIds, Planner, Settings, Silence};
+use dfo_planner::{Command, Decisions, Event, Gate, Notice, PlanIds, Planner, Settings, Silence};
 pub use serde_json::json;
 use serde_json::{Map, Value as Json};
 
@@ -84,12 +84,33 @@ impl Scene {
     }
 
     pub fn ack(&mut self, ack: &Ack) -> Notice {
-        let out = Out(self.planner.handle(Event::Ack(ack)));
-        out.notice().clone()
+        let decisions = self.planner.handle(Event::Ack(ack));
+        // An observation of the plan before may end with it.
+        decisions.notices().next().cloned().expect("an answer")
     }
 
     pub fn global(&mut self, plan: &ActionPlan) -> Out {
         Out(self.planner.handle(Event::GlobalPlan(plan)))
+    }
+
+    /// An operator asks for something.
+    pub fn command(&mut self, command: &Command) -> Out {
+        Out(self.planner.handle(Event::Command(command)))
+    }
+
+    pub fn freeze(&mut self, knob: Option<&str>) -> Out {
+        let knob = knob.map(str::to_owned);
+        self.command(&Command::Freeze { knob })
+    }
+
+    pub fn thaw(&mut self, knob: Option<&str>) -> Out {
+        let knob = knob.map(str::to_owned);
+        self.command(&Command::Thaw { knob })
+    }
+
+    pub fn revert(&mut self, plan_id: &str) -> Out {
+        let plan_id = plan_id.to_owned();
+        self.command(&Command::Revert { plan_id })
     }
 
     /// A finding whose one plan is applied in its own window.
