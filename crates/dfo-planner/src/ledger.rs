@@ -5,6 +5,7 @@
 //! the value goes back, if it is still the plan's.
 
 mod closed;
+mod saved;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,17 +14,21 @@ use foldhash::fast::FixedState;
 
 use closed::ClosedPlans;
 pub(crate) use closed::{Closed, Closing};
+pub(crate) use saved::SavedLedger;
+use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, Action};
 use crate::clock::{Clock, Stamp, Time};
 use crate::decision::{Decisions, Name};
-use crate::nodes::{NodeId, Nodes};
+use crate::nodes::{Forgotten, NodeId, Nodes};
 use crate::notice::Notice;
 use crate::registry::KnobId;
+use crate::saved::is_default;
 use crate::settings::Patience;
 
 /// Whose value: the whole job's, or one node's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Option<NodeId>", from = "Option<NodeId>")]
 pub(crate) enum Scope {
     Job,
     Node(NodeId),
@@ -42,16 +47,20 @@ struct KnobNodes {
 }
 
 /// A plan, ours or a global one.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
     pub(crate) id: Name,
     pub(crate) knob: KnobId,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) reach: Reach,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) origin: Origin,
     pub(crate) value: Value,
     /// The action that it is, once applied.
     pub(crate) action: Action,
     /// The window that it was made in, if that is known: its acknowledgement counts from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) window: Option<i64>,
 }
 
@@ -76,16 +85,20 @@ pub(crate) struct Pending<'l> {
 }
 
 /// For whom a plan is. Nodes are sorted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Option<Vec<NodeId>>", from = "Option<Vec<NodeId>>")]
 pub(crate) enum Reach {
+    #[default]
     Job,
     Nodes(Vec<NodeId>),
 }
 
 /// Who made a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Origin {
     /// This planner: its plans hold the knob until they are acknowledged.
+    #[default]
     Ours,
     /// An optimizer above: its plans hold nothing.
     Global,
@@ -245,14 +258,18 @@ impl Ledger {
     pub(crate) fn remember(&mut self, name: &str, decisions: &mut Decisions) -> Option<NodeId> {
         let (node, forgotten) = self.nodes.remember(name)?;
         if let Some(forgotten) = forgotten {
-            for knob in forgotten.knobs {
-                self.knob_nodes[knob.index()].all.remove(&forgotten.id);
-            }
+            self.close_accounts_of(&forgotten);
             decisions.notice(Notice::NodeForgotten {
                 node: forgotten.name,
             });
         }
         Some(node)
+    }
+
+    fn close_accounts_of(&mut self, forgotten: &Forgotten) {
+        for knob in &forgotten.knobs {
+            self.knob_nodes[knob.index()].all.remove(&forgotten.id);
+        }
     }
 
     /// Drops the nodes' values that are not of the knob's type, which was changed.

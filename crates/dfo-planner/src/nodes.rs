@@ -3,6 +3,8 @@
 //! Being seen only writes a number. The queue of those to go is put in order when one has to go: an
 //! entry whose node was seen since goes back to its place.
 
+mod saved;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
@@ -10,6 +12,7 @@ use std::hash::BuildHasher;
 use dfo_model::node_names_match;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+pub(crate) use saved::SavedNodes;
 use smallvec::SmallVec;
 
 use crate::account::Account;
@@ -17,7 +20,9 @@ use crate::decision::Name;
 use crate::registry::KnobId;
 
 /// A remembered node. Numbers are used again once a node is forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct NodeId(u32);
 
 #[derive(Debug)]
@@ -186,6 +191,14 @@ impl Nodes {
         self.ids.insert_unique(hasher.hash_one(name), id, hash_of);
         self.to_go.push(Reverse((self.sightings, id)));
         id
+    }
+
+    /// Makes one node go that there is no room for, if there is one and it can go.
+    pub(crate) fn forget_one_too_many(&mut self) -> Option<Forgotten> {
+        match self.ids.len() > self.capacity {
+            true => self.forget_oldest(),
+            false => None,
+        }
     }
 
     fn forget_oldest(&mut self) -> Option<Forgotten> {
