@@ -1,6 +1,6 @@
 //! What became of a plan.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::decode::fields::Fields;
 use crate::decode::{Decoded, read_strict};
@@ -36,7 +36,7 @@ pub struct Ack {
 }
 
 /// What became of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AckStatus {

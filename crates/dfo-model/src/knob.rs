@@ -1,13 +1,17 @@
 //! What an application can change, and what it wants changed when.
+//!
+//! `Deserialize` reads back what `Serialize` gives. What applications send is read with
+//! [`crate::Registration::decode`], which takes more and says what is wrong.
 
 use indexmap::IndexMap;
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeTuple, Serializer};
 
 use crate::decode::fields::{Fields, number, shortened};
 use crate::value::{KnobType, Number, Value};
 
 /// A setting that can be changed while the application runs.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Knob {
     /// Its name, unique in the job: `dlio.prefetch_size`.
@@ -39,7 +43,9 @@ pub struct Range {
 }
 
 /// Whose value a knob's value is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KnobScope {
@@ -53,7 +59,7 @@ pub enum KnobScope {
 }
 
 /// What a knob does for an opportunity tag, and when it may.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(default))]
 pub struct Response {
@@ -78,7 +84,9 @@ pub struct Response {
 }
 
 /// Which way a knob's value goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
@@ -92,7 +100,9 @@ pub enum Direction {
 }
 
 /// How the new value is computed from the old one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StepMode {
@@ -151,6 +161,13 @@ impl Serialize for Range {
         pair.serialize_element(&self.min)?;
         pair.serialize_element(&self.max)?;
         pair.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Range {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (min, max) = Deserialize::deserialize(deserializer)?;
+        Ok(Range { min, max })
     }
 }
 

@@ -3,7 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The value of a knob. Ints and floats stay apart, as on the wire.
 ///
@@ -32,7 +33,7 @@ pub enum Number {
 }
 
 /// The type of a knob's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum KnobType {
@@ -246,6 +247,81 @@ impl Serialize for Number {
     }
 }
 
+/// Reads back exactly what [`Serialize`] gives, from a format that says what stands in it. Messages
+/// are decoded otherwise, and take more: see each message's `decode`.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+/// As for [`Value`].
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyNumber)
+    }
+}
+
+struct AnyValue;
+
+impl Visitor<'_> for AnyValue {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a bool, an int of 64 bits, a finite number or a string")
+    }
+
+    fn visit_bool<E: de::Error>(self, b: bool) -> Result<Value, E> {
+        Ok(Value::Bool(b))
+    }
+
+    fn visit_i64<E: de::Error>(self, i: i64) -> Result<Value, E> {
+        AnyNumber.visit_i64(i).map(Value::from)
+    }
+
+    fn visit_u64<E: de::Error>(self, i: u64) -> Result<Value, E> {
+        AnyNumber.visit_u64(i).map(Value::from)
+    }
+
+    fn visit_f64<E: de::Error>(self, f: f64) -> Result<Value, E> {
+        AnyNumber.visit_f64(f).map(Value::from)
+    }
+
+    fn visit_str<E: de::Error>(self, s: &str) -> Result<Value, E> {
+        Ok(Value::from(s))
+    }
+
+    fn visit_string<E: de::Error>(self, s: String) -> Result<Value, E> {
+        Ok(Value::Str(s))
+    }
+}
+
+struct AnyNumber;
+
+impl Visitor<'_> for AnyNumber {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an int of 64 bits or a finite number")
+    }
+
+    fn visit_i64<E: de::Error>(self, i: i64) -> Result<Number, E> {
+        Ok(Number::Int(i))
+    }
+
+    fn visit_u64<E: de::Error>(self, i: u64) -> Result<Number, E> {
+        let beyond = |_| E::invalid_value(de::Unexpected::Unsigned(i), &self);
+        i64::try_from(i).map(Number::Int).map_err(beyond)
+    }
+
+    fn visit_f64<E: de::Error>(self, f: f64) -> Result<Number, E> {
+        match f.is_finite() {
+            true => Ok(Number::Float(f)),
+            false => Err(E::invalid_value(de::Unexpected::Float(f), &self)),
+        }
+    }
+}
+
 impl From<bool> for Value {
     fn from(b: bool) -> Self {
         Value::Bool(b)
@@ -356,5 +432,18 @@ mod tests {
         assert_eq!(json(&Value::Float(2.0)), "2.0");
         assert_eq!(json(&Value::Bool(true)), "true");
         assert_eq!(json(&Value::from("2")), "\"2\"");
+    }
+
+    #[test]
+    fn what_is_no_value_does_not_read_back() {
+        for text in ["null", "[1]", "{}", "9223372036854775808", "1e999"] {
+            let read = serde_json::from_str::<Value>(text);
+            assert!(read.is_err(), "{text}: {read:?}");
+        }
+        let read = serde_json::from_str::<Number>("true");
+        let told = read.unwrap_err().to_string();
+        let expected =
+            "invalid type: boolean `true`, expected an int of 64 bits or a finite number";
+        assert!(told.starts_with(expected), "{told}");
     }
 }

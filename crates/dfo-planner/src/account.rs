@@ -1,9 +1,14 @@
 //! What is known of a knob in one scope: its value, its pending plan, its last actions.
 
+mod saved;
+
 use dfo_model::Value;
+pub(crate) use saved::SavedAccount;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
 use crate::decision::Name;
+use crate::saved::is_default;
 use crate::watch::Watch;
 
 /// What is known of a knob in one scope: what every finding asks, and the rest apart from it, so
@@ -32,16 +37,18 @@ struct Standing {
 }
 
 /// An action that was applied.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Action {
     pub(crate) tag: Name,
     pub(crate) at: Stamp,
     /// The severity at which it was made.
     pub(crate) severity: f64,
     /// How many actions before it, in a row, did not help.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) retries: u32,
     /// It took a change back that did harm, or that an operator did not want.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) taken_back: bool,
 }
 

@@ -8,10 +8,14 @@
 //! Between two windows of one axis the distance is counted on that axis; between axes, and across a
 //! restart, it is counted in the common time.
 
+mod saved;
+
 use std::collections::HashMap;
 use std::num::NonZeroU8;
 
 use foldhash::fast::FixedState;
+pub(crate) use saved::SavedClock;
+use serde::{Deserialize, Serialize};
 
 /// A point in the common time, in windows.
 pub(crate) type Time = i64;
@@ -26,7 +30,7 @@ const FARTHEST_AHEAD: Time = 1_000;
 const MOST_VIEWS: u8 = 64;
 
 /// Which axis a window stands on. Stays valid for as long as the clock does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct View(NonZeroU8);
 
 impl View {
@@ -38,7 +42,7 @@ impl View {
 }
 
 /// When something happened: on its own axis, and in the common time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     view: View,
     on_axis: Time,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::registry::KnobId;
+use crate::saved::is_default;
 
 /// An operator's command.
 ///
@@ -47,8 +48,11 @@ impl Command {
 
 /// What is frozen.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Freeze {
+    #[serde(skip_serializing_if = "is_default")]
     pub(crate) is_everything: bool,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     knobs: BTreeSet<KnobId>,
 }
 

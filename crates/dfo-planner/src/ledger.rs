@@ -5,6 +5,7 @@
 //! the value goes back, if it is still the plan's.
 
 mod closed;
+mod saved;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,19 +15,22 @@ use foldhash::fast::FixedState;
 
 use closed::ClosedPlans;
 pub(crate) use closed::{Closed, Closing};
-use watching::Watched;
+pub(crate) use saved::SavedLedger;
+use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, Action};
 use crate::clock::{Clock, Stamp, Time};
 use crate::decision::{Decisions, Name};
-use crate::nodes::{NodeId, Nodes};
-use crate::notice::Notice;
+use crate::nodes::{Forgotten, NodeId, Nodes};
+use crate::notice::{NotJudged, Notice};
 use crate::registry::KnobId;
+use crate::saved::is_default;
 use crate::settings::Patience;
 use crate::watch::{Grounds, Watch};
 
 /// Whose value: the whole job's, or one node's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Option<NodeId>", from = "Option<NodeId>")]
 pub(crate) enum Scope {
     Job,
     Node(NodeId),
@@ -45,18 +49,23 @@ struct KnobNodes {
 }
 
 /// A plan, ours or a global one.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
     pub(crate) id: Name,
     pub(crate) knob: KnobId,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) reach: Reach,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) origin: Origin,
     pub(crate) value: Value,
     /// The action that it is, once applied.
     pub(crate) action: Action,
     /// The window that it was made in, if that is known: its acknowledgement counts from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) window: Option<i64>,
     /// What it was made on, if it is to be observed once applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) grounds: Option<Grounds>,
 }
 
@@ -81,16 +90,20 @@ pub(crate) struct Pending<'l> {
 }
 
 /// For whom a plan is. Nodes are sorted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Option<Vec<NodeId>>", from = "Option<Vec<NodeId>>")]
 pub(crate) enum Reach {
+    #[default]
     Job,
     Nodes(Vec<NodeId>),
 }
 
 /// Who made a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Origin {
     /// This planner: its plans hold the knob until they are acknowledged.
+    #[default]
     Ours,
     /// An optimizer above: its plans hold nothing.
     Global,
@@ -109,7 +122,7 @@ pub(crate) struct Ledger {
     watches_started: u64,
     closed: ClosedPlans,
     /// The applied plans under observation, in the order of its end.
-    watching: BTreeMap<(Time, u64), Watched>,
+    watching: BTreeMap<(Time, u64), (KnobId, Scope)>,
 }
 
 impl Reach {
@@ -255,14 +268,29 @@ impl Ledger {
     pub(crate) fn remember(&mut self, name: &str, decisions: &mut Decisions) -> Option<NodeId> {
         let (node, forgotten) = self.nodes.remember(name)?;
         if let Some(forgotten) = forgotten {
-            for knob in forgotten.knobs {
-                self.knob_nodes[knob.index()].all.remove(&forgotten.id);
+            self.close_accounts_of(&forgotten);
+            for watch in forgotten.watches {
+                decisions.notice(Notice::NotJudged {
+                    plan_id: watch.plan_id,
+                    knob: watch.grounds.knob_name,
+                    node: Some(forgotten.name.clone()),
+                    why: NotJudged::Forgotten,
+                });
             }
             decisions.notice(Notice::NodeForgotten {
                 node: forgotten.name,
             });
         }
         Some(node)
+    }
+
+    fn close_accounts_of(&mut self, forgotten: &Forgotten) {
+        for knob in &forgotten.knobs {
+            self.knob_nodes[knob.index()].all.remove(&forgotten.id);
+        }
+        for watch in &forgotten.watches {
+            self.watching.remove(&watch.until);
+        }
     }
 
     /// Drops the nodes' values that are not of the knob's type, which was changed.
@@ -527,7 +555,7 @@ impl Ledger {
             wanted: plan.value.clone(),
             applied: applied.cloned(),
             before: was_before,
-            action: plan.action.clone(),
+            action: applied.map(|_| plan.action.clone()),
         };
         self.closed.add(plan.id.clone(), closed);
         Some(open)

@@ -76,6 +76,7 @@ mod plan_ids;
 mod planner;
 mod presence;
 mod registry;
+mod saved;
 mod scope;
 mod settings;
 mod state;
@@ -91,5 +92,6 @@ pub use notice::{
 };
 pub use plan_ids::PlanIds;
 pub use planner::{Event, Planner, Silence};
+pub use saved::State;
 pub use settings::{Patience, Settings};
 pub use state::{InForce, PendingPlan};

@@ -3,6 +3,8 @@
 //! Being seen only writes a number. The queue of those to go is put in order when one has to go: an
 //! entry whose node was seen since goes back to its place.
 
+mod saved;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::hash::BuildHasher;
@@ -10,14 +12,18 @@ use std::hash::BuildHasher;
 use dfo_model::node_names_match;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+pub(crate) use saved::SavedNodes;
 use smallvec::SmallVec;
 
 use crate::account::Account;
 use crate::decision::Name;
 use crate::registry::KnobId;
+use crate::watch::Watch;
 
 /// A remembered node. Numbers are used again once a node is forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub(crate) struct NodeId(u32);
 
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub(crate) struct Forgotten {
     pub(crate) id: NodeId,
     pub(crate) name: Name,
     pub(crate) knobs: Vec<KnobId>,
+    /// The plans that were observed there.
+    pub(crate) watches: Vec<Watch>,
 }
 
 #[derive(Debug)]
@@ -188,6 +196,14 @@ impl Nodes {
         id
     }
 
+    /// Makes one node go that there is no room for, if there is one and it can go.
+    pub(crate) fn forget_one_too_many(&mut self) -> Option<Forgotten> {
+        match self.ids.len() > self.capacity {
+            true => self.forget_oldest(),
+            false => None,
+        }
+    }
+
     fn forget_oldest(&mut self) -> Option<Forgotten> {
         while self.kept < self.ids.len() {
             let Reverse((seen_then, id)) = self.to_go.pop()?;
@@ -201,14 +217,22 @@ impl Nodes {
                 continue;
             }
             let accounts = std::mem::take(&mut node.accounts);
-            let knobs = accounts.into_iter().map(|(knob, _)| knob).collect();
+            let knobs = accounts.iter().map(|(knob, _)| *knob).collect();
+            let accounts = accounts.into_iter();
+            let watches = accounts.filter_map(|(_, mut account)| account.set_watch(None));
+            let watches = watches.collect();
             let name = node.name.clone();
             let hash = self.hasher.hash_one(name.as_str());
             if let Ok(entry) = self.ids.find_entry(hash, |other| *other == id) {
                 entry.remove();
             }
             self.free.push(id);
-            return Some(Forgotten { id, name, knobs });
+            return Some(Forgotten {
+                id,
+                name,
+                knobs,
+                watches,
+            });
         }
         None
     }

@@ -1,12 +1,17 @@
 //! Names for plans.
 
+use serde::{Deserialize, Serialize};
+
 /// A source of plan ids, passed in: the planner itself knows no randomness.
 ///
 /// A seed gives the same ids in the same order. Ids of one seed never repeat; ids of two random
 /// seeds do so with the odds of 128 random bits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PlanIds {
+    #[serde(with = "hex")]
     seed: u128,
+    #[serde(with = "hex")]
     count: u128,
 }
 
@@ -35,6 +40,26 @@ fn scrambled(id: u128) -> u128 {
         x = (x ^ (x >> 67)).wrapping_mul(STRIDE);
     }
     x ^ (x >> 64)
+}
+
+/// Hexadecimal digits in a text: few formats have numbers of 128 bits.
+mod hex {
+    use std::borrow::Cow;
+
+    use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(number: &u128, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{number:x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u128, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        u128::from_str_radix(&text, 16).map_err(|_| {
+            let expected = "up to 32 hexadecimal digits";
+            Error::invalid_value(Unexpected::Str(&text), &expected)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -65,14 +65,14 @@ pub struct Silence<'a> {
 #[derive(Debug)]
 pub struct Planner {
     pub(crate) settings: Settings,
-    plan_ids: PlanIds,
-    clock: Clock,
+    pub(crate) plan_ids: PlanIds,
+    pub(crate) clock: Clock,
     pub(crate) registry: Registry,
     pub(crate) ledger: Ledger,
     pub(crate) suppressions: Suppressions,
-    presence: Presence,
+    pub(crate) presence: Presence,
     pub(crate) freeze: Freeze,
-    plans_made: PlansMade,
+    pub(crate) plans_made: PlansMade,
 }
 
 impl Planner {

@@ -4,15 +4,20 @@
 //! registers the knob or has applied a plan for it. A knob is *silent* where its applications are
 //! gone. What gone means (so many heartbeats missed) is for those to say who have a clock.
 
+mod saved;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+pub(crate) use saved::SavedPresence;
+use serde::{Deserialize, Serialize};
 use smol_str::format_smolstr;
 
 use crate::decision::{Gate, Name};
 use crate::notice::SilenceIgnored;
 use crate::planner::LONGEST_NAME;
 use crate::registry::KnobId;
+use crate::saved::is_default;
 
 #[derive(Debug)]
 pub(crate) struct Presence {
@@ -25,9 +30,12 @@ pub(crate) struct Presence {
 }
 
 /// Where a knob is silent.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Silent {
+    #[serde(skip_serializing_if = "is_default")]
     is_everywhere: bool,
+    #[serde(skip_serializing_if = "is_default")]
     nodes: NodeNames,
 }
 
@@ -128,7 +136,7 @@ impl Presence {
 
 /// Names of nodes, to be found by their short and their long forms as
 /// [`dfo_model::node_names_match`] compares them, without comparing each.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 struct NodeNames(BTreeSet<Name>);
 
 impl NodeNames {

@@ -3,12 +3,15 @@
 //! Names become small integers here, and every response is checked and prepared, so that deciding
 //! on a finding costs as much as the knobs that respond to its tags, and can miss nothing.
 
+mod saved;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 
-use dfo_model::Knob;
+use dfo_model::{Knob, Number, Value};
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+pub(crate) use saved::SavedRegistry;
 use smallvec::SmallVec;
 
 use crate::decision::{Decisions, Name};
@@ -181,7 +184,8 @@ impl Registry {
             name: name.clone(),
             domain,
             definition,
-            declared: (!is_whole).then(|| Box::new(declared)),
+            // What nothing equals need not be kept to be compared with, and could not be saved.
+            declared: (!is_whole && is_finite(&declared)).then(|| Box::new(declared)),
         };
         let known = self.get(&name);
         let knob = known.unwrap_or_else(|| {
@@ -262,6 +266,17 @@ fn too_long(knob: &Knob) -> Option<&'static str> {
         .then_some("responds_to")
 }
 
+/// Whether every number of the knob's responses is one.
+fn is_finite(knob: &Knob) -> bool {
+    knob.responds_to.values().all(|response| {
+        let set_to = response.set_to.as_ref().and_then(Value::as_number);
+        let numbers = [response.step, set_to];
+        let limits = [response.min_severity, response.effectiveness_threshold];
+        let numbers = numbers.into_iter().flatten().map(Number::as_f64);
+        numbers.chain(limits).all(f64::is_finite)
+    })
+}
+
 impl CheckedResponse {
     fn of(response: &dfo_model::Response, domain: &Domain) -> Result<Self, (&'static str, String)> {
         let finite = |field, x: f64| match x.is_finite() {
@@ -270,8 +285,13 @@ impl CheckedResponse {
         };
         finite("min_severity", response.min_severity)?;
         finite("effectiveness_threshold", response.effectiveness_threshold)?;
+        let change = Change::of(response, domain)?;
+        let set_to = response.set_to.as_ref().and_then(Value::as_number);
+        for (field, number) in [("step", response.step), ("set_to", set_to)] {
+            number.map_or(Ok(()), |n| finite(field, n.as_f64()))?;
+        }
         Ok(CheckedResponse {
-            change: Change::of(response, domain)?,
+            change,
             response: response.clone(),
         })
     }

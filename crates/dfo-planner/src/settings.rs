@@ -1,8 +1,9 @@
 //! Every choice, ours and the original's.
 
 mod read;
+mod write;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::Limits;
 
@@ -39,7 +40,7 @@ impl Patience {
 /// ```
 ///
 /// In a configuration file each field may be left out and is then ours; a field that is unknown is
-/// an error.
+/// an error. What settings serialise to is what they are read from.
 ///
 /// ```
 /// # use dfo_planner::{Patience, Settings};
@@ -53,7 +54,7 @@ impl Patience {
 /// assert_eq!(settings.pending_patience, Patience::Windows(20));
 /// # Ok::<(), toml::de::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
@@ -64,7 +65,7 @@ pub struct Settings {
     /// does not help either.
     pub ineffective_patience: Patience,
     /// What that doubling ends at, in windows.
-    #[serde(deserialize_with = "read::limit")]
+    #[serde(deserialize_with = "read::limit", serialize_with = "write::limit")]
     pub ineffective_patience_limit: i64,
     /// How long a suppression lasts that no global finding refreshes.
     pub suppression_patience: Patience,
@@ -73,7 +74,7 @@ pub struct Settings {
     /// Whether an action helped is judged by findings with the tag it was made for, and no other.
     pub judge_by_same_tag: bool,
     /// The severity score from which on a global finding suppresses.
-    #[serde(deserialize_with = "read::number")]
+    #[serde(deserialize_with = "read::number", serialize_with = "write::number")]
     pub suppress_min_severity: f64,
     /// The persistence, in windows, from which on a global finding suppresses.
     pub suppress_min_persistence: i64,
@@ -83,22 +84,29 @@ pub struct Settings {
     pub global_plan_clears_node_values: bool,
     /// A window that lies more than so many below the newest of its view starts a new run, in which
     /// cooldowns and patience begin anew. `None`: windows only ever go on.
-    #[serde(deserialize_with = "read::or_never")]
+    #[serde(
+        deserialize_with = "read::or_never",
+        serialize_with = "write::or_never"
+    )]
     pub new_run_below: Option<i64>,
     /// A plan made before any application has spoken for its knob says in its rationale that the old
     /// value is assumed.
     pub rationale_says_assumed: bool,
     /// So many windows after a plan was applied it is judged by what it was made on: where that is
     /// worse, the plan is undone. `None`: never.
-    #[serde(deserialize_with = "read::or_never")]
+    #[serde(
+        deserialize_with = "read::or_never",
+        serialize_with = "write::or_never"
+    )]
     pub undo_after: Option<i64>,
     /// By more than this fraction it must be worse.
-    #[serde(deserialize_with = "read::number")]
+    #[serde(deserialize_with = "read::number", serialize_with = "write::number")]
     pub undo_margin: f64,
     /// What the operator allows at most.
     pub limits: Limits,
     /// How many nodes are remembered. Beyond it the least recently seen one without an open plan is
-    /// forgotten.
+    /// forgotten. In a configuration file a number, or `"unlimited"`.
+    #[serde(deserialize_with = "read::count", serialize_with = "write::count")]
     pub nodes_remembered: usize,
 }
 

@@ -4,9 +4,13 @@
 //! suppressed while any finding type suppresses it. A suppression that its finding type does not
 //! refresh ends when patience does.
 
+mod saved;
+
 use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
+pub(crate) use saved::SavedSuppressions;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Time};
 use crate::decision::{Decisions, Name};
@@ -17,7 +21,8 @@ use crate::settings::Patience;
 const MOST: usize = 4096;
 
 /// One finding type suppressing one tag.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Suppression {
     pub(crate) by: Name,
     pub(crate) severity: f64,

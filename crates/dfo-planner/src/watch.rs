@@ -12,9 +12,12 @@ use crate::decision::Name;
 
 /// What a plan was made on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Grounds {
-    pub(crate) finding_type: Name,
-    pub(crate) scope: Name,
+    /// The knob, as notices name it.
+    pub(crate) knob_name: Name,
+    finding_type: Name,
+    scope: Name,
     severity: f64,
     /// The metric that the value was computed from, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +41,8 @@ pub(crate) struct Comparison {
 }
 
 /// An applied plan under observation.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Watch {
     pub(crate) plan_id: Name,
     pub(crate) grounds: Grounds,
@@ -76,8 +80,9 @@ impl Metric {
 
 impl Grounds {
     /// A finding as the grounds of a plan; with its metric, where the plan's value is computed from it.
-    pub(crate) fn of(finding: &FindingView<'_>, is_computed: bool) -> Self {
+    pub(crate) fn of(finding: &FindingView<'_>, knob_name: Name, is_computed: bool) -> Self {
         Grounds {
+            knob_name,
             finding_type: finding.finding_type.as_ref().into(),
             scope: finding.scope.as_ref().into(),
             severity: finding.severity_score,

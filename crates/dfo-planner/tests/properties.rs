@@ -9,7 +9,7 @@ use dfo_model::{
     node_names_match,
 };
 use dfo_planner::{
-    Decision, Decisions, Event, Notice, Patience, PlanIds, Planner, Settings, Silence,
+    Command, Decision, Decisions, Event, Notice, Patience, PlanIds, Planner, Settings, Silence,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -33,6 +33,7 @@ enum Step {
         ack: Box<Ack>,
     },
     GlobalPlan(Box<ActionPlan>),
+    Command(Command),
 }
 
 /// Who says which knobs there are.
@@ -303,6 +304,23 @@ fn a_silence() -> impl Strategy<Value = Step> {
     (knob, prop::option::weighted(0.8, node)).prop_map(|(knob, node)| Step::Silence { knob, node })
 }
 
+fn a_command() -> impl Strategy<Value = Step> {
+    let ids = good_knobs().into_iter().map(|k| k.id);
+    let knob = select(ids.chain(["nobodys".to_owned()]).collect::<Vec<_>>());
+    let knob = prop::option::weighted(0.8, knob);
+    (knob, any::<bool>()).prop_map(|(knob, freezes)| {
+        Step::Command(match freezes {
+            true => Command::Freeze { knob },
+            false => Command::Thaw { knob },
+        })
+    })
+}
+
+/// A planner that is frozen makes no plans: few of these, or little else happens.
+fn a_thaw() -> impl Strategy<Value = Step> {
+    Just(Step::Command(Command::Thaw { knob: None }))
+}
+
 /// Most of it findings and their acks, mostly after a registration of every knob.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
@@ -312,6 +330,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => a_registration(),
         1 => a_silence(),
     ];
+    steps_of(step)
+}
+
+/// Operators too.
+fn steps_and_commands() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        16 => a_finding(),
+        12 => an_ack(),
+        5 => a_global_plan(),
+        4 => a_registration(),
+        2 => a_silence(),
+        1 => a_command(),
+        1 => a_thaw(),
+    ];
+    steps_of(step)
+}
+
+fn steps_of(step: impl Strategy<Value = Step>) -> impl Strategy<Value = Vec<Step>> {
     let all = |by| Step::Register {
         knobs: (0..good_knobs().len()).collect(),
         live: None,
@@ -423,11 +459,21 @@ impl Run {
                 self.planner.handle(Event::Ack(&ack))
             }
             Step::GlobalPlan(plan) => self.planner.handle(Event::GlobalPlan(plan)),
+            Step::Command(command) => self.planner.handle(Event::Command(command)),
         };
         self.ids
             .extend(decisions.plans().map(|plan| plan.plan_id.clone()));
         decisions
     }
+}
+
+fn state(planner: &Planner) -> String {
+    serde_json::to_string(&planner.state()).unwrap()
+}
+
+fn restored(settings: &Settings, state: &str) -> Planner {
+    let mut from = serde_json::Deserializer::from_str(state);
+    Planner::restored(settings.clone(), &mut from).unwrap()
 }
 
 /// Whether the knob's definition allows the value.
@@ -561,6 +607,25 @@ proptest! {
         for step in &steps {
             prop_assert_eq!(format!("{:?}", a.take(step)), format!("{:?}", b.take(step)));
         }
+        prop_assert_eq!(a.planner.node_values(), b.planner.node_values());
+    }
+
+    #[test]
+    fn a_planner_that_was_saved_and_restored_goes_on_as_if_nothing_had_been(
+        settings in settings(), steps in steps_and_commands(),
+        saved_after in prop::collection::btree_set(0_usize..50, 1..4),
+    ) {
+        let (mut a, mut b) = (Run::new(settings.clone()), Run::new(settings.clone()));
+        for (i, step) in steps.iter().enumerate() {
+            prop_assert_eq!(format!("{:?}", a.take(step)), format!("{:?}", b.take(step)));
+            if saved_after.contains(&i) {
+                let text = state(&b.planner);
+                b.planner = restored(&settings, &text);
+                prop_assert_eq!(state(&b.planner), text);
+            }
+        }
+        prop_assert_eq!(state(&a.planner), state(&b.planner));
+        prop_assert_eq!(a.planner.pending(), b.planner.pending());
         prop_assert_eq!(a.planner.node_values(), b.planner.node_values());
     }
 

@@ -4,33 +4,41 @@ use std::collections::{HashMap, VecDeque};
 
 use dfo_model::{AckStatus, Value};
 use foldhash::fast::FixedState;
+use serde::{Deserialize, Serialize};
 
 use crate::account::Action;
 use crate::decision::Name;
 use crate::registry::KnobId;
+use crate::saved::is_default;
 
 /// How many are remembered; about 3 MiB.
 const MOST: usize = 16_384;
 
 /// What became of a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Closed {
     pub(crate) closing: Closing,
     pub(crate) knob: KnobId,
     /// It went to many applications, each of which acknowledges it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) is_for_many: bool,
     /// The value that it asked for.
     pub(crate) wanted: Value,
     /// The value that the application put in force, if it applied the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) applied: Option<Value>,
     /// The values that an applied plan took the place of, by node; `None` is the job-wide one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) before: Vec<(Option<Name>, Value)>,
-    /// The action that it was.
-    pub(crate) action: Action,
+    /// The action that an applied plan was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<Action>,
 }
 
 /// How a plan was closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Word", from = "Word")]
 pub(crate) enum Closing {
     Acknowledged(AckStatus),
     Expired,
@@ -48,6 +56,13 @@ impl ClosedPlans {
         self.by_id.get(id)
     }
 
+    /// In the order of closing.
+    pub(crate) fn saved(&self) -> Vec<(Name, Closed)> {
+        let all = self.order.iter();
+        all.filter_map(|id| Some((id.clone(), self.get(id)?.clone())))
+            .collect()
+    }
+
     pub(crate) fn add(&mut self, id: Name, closed: Closed) {
         if self.order.len() == MOST
             && let Some(oldest) = self.order.pop_front()
@@ -56,5 +71,40 @@ impl ClosedPlans {
         }
         self.order.push_back(id.clone());
         self.by_id.insert(id, closed);
+    }
+}
+
+/// How a plan was closed, as it is written down.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Applied,
+    Rejected,
+    Deferred,
+    Expired,
+    Superseded,
+}
+
+impl From<Closing> for Word {
+    fn from(closing: Closing) -> Self {
+        match closing {
+            Closing::Acknowledged(AckStatus::Applied) => Word::Applied,
+            Closing::Acknowledged(AckStatus::Rejected) => Word::Rejected,
+            Closing::Acknowledged(AckStatus::Deferred) => Word::Deferred,
+            Closing::Expired => Word::Expired,
+            Closing::Superseded => Word::Superseded,
+        }
+    }
+}
+
+impl From<Word> for Closing {
+    fn from(word: Word) -> Self {
+        match word {
+            Word::Applied => Closing::Acknowledged(AckStatus::Applied),
+            Word::Rejected => Closing::Acknowledged(AckStatus::Rejected),
+            Word::Deferred => Closing::Acknowledged(AckStatus::Deferred),
+            Word::Expired => Closing::Expired,
+            Word::Superseded => Closing::Superseded,
+        }
     }
 }

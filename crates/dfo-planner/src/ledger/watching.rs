@@ -1,18 +1,9 @@
 //! The applied plans under observation: one per knob and scope, the latest.
 
 use crate::clock::{Clock, Time};
-use crate::decision::Name;
 use crate::ledger::{Ledger, Scope};
 use crate::registry::KnobId;
 use crate::watch::Watch;
-
-/// Who is observed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Watched {
-    pub(crate) plan_id: Name,
-    pub(crate) knob: KnobId,
-    pub(crate) scope: Scope,
-}
 
 impl Ledger {
     /// Whether anything is observed at all.
@@ -35,12 +26,7 @@ impl Ledger {
         watch: Watch,
     ) -> Option<Watch> {
         let earlier = self.end_watch(knob, scope);
-        let watched = Watched {
-            plan_id: watch.plan_id.clone(),
-            knob,
-            scope,
-        };
-        self.watching.insert(watch.until, watched);
+        self.watching.insert(watch.until, (knob, scope));
         self.account_mut(knob, scope).set_watch(Some(watch));
         earlier
     }
@@ -62,20 +48,13 @@ impl Ledger {
     }
 
     /// One that has been observed for long enough, and for whom nothing was found. It is observed no
-    /// longer. `true`: its node was forgotten meanwhile.
-    pub(crate) fn take_unjudged(&mut self, clock: &Clock) -> Option<(Watched, bool)> {
-        let first = self.watching.first_entry()?;
-        if clock.now() < first.key().0 {
-            return None;
+    /// longer.
+    pub(crate) fn take_unjudged(&mut self, clock: &Clock) -> Option<(Scope, Watch)> {
+        let (until, (knob, scope)) = self.watching.first_key_value()?;
+        let (knob, scope) = (*knob, *scope);
+        match clock.now() < until.0 {
+            true => None,
+            false => Some((scope, self.end_watch(knob, scope)?)),
         }
-        let watched = first.remove();
-        let is_there = self
-            .watch(watched.knob, watched.scope)
-            .is_some_and(|watch| watch.plan_id == watched.plan_id);
-        if is_there {
-            self.account_mut(watched.knob, watched.scope)
-                .set_watch(None);
-        }
-        Some((watched, !is_there))
     }
 }

@@ -96,7 +96,9 @@ impl Planner {
         let closed = closed.ok_or_else(|| format!("no plan {plan_id:?}, or one of long ago"))?;
         match closed.closing {
             Closing::Acknowledged(AckStatus::Applied) => {
-                Ok((closed.knob, closed.action.clone(), closed.before.clone()))
+                let action = closed.action.clone();
+                let action = action.unwrap_or_else(|| self.no_action());
+                Ok((closed.knob, action, closed.before.clone()))
             }
             Closing::Acknowledged(_) => Err(format!("{plan_id} was rejected")),
             Closing::Expired => Err(format!("{plan_id} expired, and its value went back")),
@@ -137,14 +139,19 @@ impl Planner {
             Scope::Node(node) => self.ledger.node_account(knob, node)?,
         };
         let action = account.last_action().cloned();
-        let action = action.unwrap_or_else(|| Action {
+        let action = action.unwrap_or_else(|| self.no_action());
+        Some((account.base()?.clone(), action))
+    }
+
+    /// Where no action is remembered.
+    fn no_action(&self) -> Action {
+        Action {
             tag: Name::default(),
             at: self.clock.present(),
             severity: 0.0,
             retries: 0,
             taken_back: false,
-        });
-        Some((account.base()?.clone(), action))
+        }
     }
 
     /// Makes a plan back to a value, in the place of every plan that still waits there. Whether that

@@ -497,7 +497,8 @@ impl Deciding<'_> {
     fn grounds(&self) -> Option<Grounds> {
         self.settings.undo_after?;
         let is_computed = self.responder.action.change.is_from_evidence();
-        Some(Grounds::of(self.seen.finding, is_computed))
+        let knob = self.responder.knob_name.clone();
+        Some(Grounds::of(self.seen.finding, knob, is_computed))
     }
 
     /// Why, in one line for people.

@@ -265,19 +265,16 @@ impl Planner {
 
     /// Says of which plans it will never be known.
     pub(super) fn give_up_judging(&mut self, decisions: &mut Decisions) {
-        while let Some((watched, was_forgotten)) = self.ledger.take_unjudged(&self.clock) {
-            let node = match watched.scope {
-                Scope::Node(node) if !was_forgotten => Some(self.ledger.nodes.name(node).clone()),
-                Scope::Node(_) | Scope::Job => None,
+        while let Some((scope, watch)) = self.ledger.take_unjudged(&self.clock) {
+            let node = match scope {
+                Scope::Node(node) => Some(self.ledger.nodes.name(node).clone()),
+                Scope::Job => None,
             };
             decisions.notice(Notice::NotJudged {
-                plan_id: watched.plan_id,
-                knob: self.registry.entry(watched.knob).name.clone(),
+                plan_id: watch.plan_id,
+                knob: watch.grounds.knob_name,
                 node,
-                why: match was_forgotten {
-                    true => NotJudged::Forgotten,
-                    false => NotJudged::NoEvidence,
-                },
+                why: NotJudged::NoEvidence,
             });
         }
     }

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use dfo_model::Number;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
 
 use super::Patience;
 
@@ -24,19 +25,24 @@ pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D
 pub(super) fn or_never<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<i64>, D::Error> {
-    deserializer.deserialize_any(WindowsOr("never"))
+    deserializer.deserialize_any(WindowsOr(NEVER))
 }
 
-/// TOML knows numbers that are none.
+/// A count that may be as large as it gets.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let count = deserializer.deserialize_any(CountOr(UNLIMITED))?;
+    Ok(count.unwrap_or(usize::MAX))
+}
+
+/// A number, or an infinity. JSON has none: there it is the word that TOML has for it.
 pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let number = f64::deserialize(deserializer)?;
-    if number.is_nan() {
-        return Err(Error::invalid_value(Unexpected::Float(number), &"a number"));
-    }
-    Ok(number)
+    deserializer.deserialize_any(NumberOrInfinity)
 }
 
-const UNLIMITED: &str = "unlimited";
+pub(super) const UNLIMITED: &str = "unlimited";
+pub(super) const NEVER: &str = "never";
+pub(super) const INFINITY: &str = "inf";
+pub(super) const MINUS_INFINITY: &str = "-inf";
 
 /// A number of windows, or the one word that stands for none.
 struct WindowsOr(&'static str);
@@ -65,6 +71,69 @@ impl Visitor<'_> for WindowsOr {
         match word == self.0 {
             true => Ok(None),
             false => Err(E::invalid_value(Unexpected::Str(word), &self)),
+        }
+    }
+}
+
+/// A count, or the one word that stands for the largest.
+struct CountOr(&'static str);
+
+impl Visitor<'_> for CountOr {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number (0 or more) or {:?}", self.0)
+    }
+
+    fn visit_i64<E: Error>(self, count: i64) -> Result<Self::Value, E> {
+        let there = usize::try_from(count);
+        let there = there.map_err(|_| E::invalid_value(Unexpected::Signed(count), &self))?;
+        Ok(Some(there))
+    }
+
+    fn visit_u64<E: Error>(self, count: u64) -> Result<Self::Value, E> {
+        let there = usize::try_from(count);
+        let there = there.map_err(|_| E::invalid_value(Unexpected::Unsigned(count), &self))?;
+        Ok(Some(there))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
+        match word == self.0 {
+            true => Ok(None),
+            false => Err(E::invalid_value(Unexpected::Str(word), &self)),
+        }
+    }
+}
+
+struct NumberOrInfinity;
+
+impl Visitor<'_> for NumberOrInfinity {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a number, {INFINITY:?} or {MINUS_INFINITY:?}")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<f64, E> {
+        Ok(Number::Int(number).as_f64())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<f64, E> {
+        f64::deserialize(number.into_deserializer())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {
+        match number.is_nan() {
+            true => Err(E::invalid_value(Unexpected::Float(number), &self)),
+            false => Ok(number),
+        }
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<f64, E> {
+        match word {
+            INFINITY => Ok(f64::INFINITY),
+            MINUS_INFINITY => Ok(f64::NEG_INFINITY),
+            _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
         }
     }
 }
@@ -145,6 +214,14 @@ mod tests {
             (
                 "suppress_min_severity = nan",
                 "invalid value: floating point `NaN`, expected a number",
+            ),
+            (
+                "suppress_min_severity = \"any\"",
+                "invalid value: string \"any\", expected a number, \"inf\" or \"-inf\"",
+            ),
+            (
+                "nodes_remembered = -1",
+                "invalid value: integer `-1`, expected a whole number (0 or more) or \"unlimited\"",
             ),
             (
                 "judge_by_same_tag = 1",
