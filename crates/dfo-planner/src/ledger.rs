@@ -269,6 +269,9 @@ impl Ledger {
         let (node, forgotten) = self.nodes.remember(name)?;
         if let Some(forgotten) = forgotten {
             self.close_accounts_of(&forgotten);
+            decisions.notice(Notice::NodeForgotten {
+                node: forgotten.name.clone(),
+            });
             for watch in forgotten.watches {
                 decisions.notice(Notice::NotJudged {
                     plan_id: watch.plan_id,
@@ -277,9 +280,6 @@ impl Ledger {
                     why: NotJudged::Forgotten,
                 });
             }
-            decisions.notice(Notice::NodeForgotten {
-                node: forgotten.name,
-            });
         }
         Some(node)
     }

@@ -72,6 +72,7 @@ mod ledger;
 mod limits;
 mod nodes;
 mod notice;
+mod overview;
 mod plan_ids;
 mod planner;
 mod presence;
@@ -90,6 +91,7 @@ pub use limits::{Constraint, ConstraintError, Limits, Pattern};
 pub use notice::{
     AckIgnored, GlobalPlanIgnored, Judgement, NotJudged, Notice, SilenceIgnored, SuppressionEnd,
 };
+pub use overview::KnobOverview;
 pub use plan_ids::PlanIds;
 pub use planner::{Event, Planner, Silence};
 pub use saved::State;

@@ -510,12 +510,12 @@ fn the_sentences_about_findings() {
     insta::assert_snapshot!(told.text(), @r#"
     invalid finding: scope: "node::app" names no node; write `node:<name>`
     n1 had to make room and is forgotten
+    whether plan_… for k on n1 did harm cannot be said: the node had to make room
     u is suppressed by contention (severity 1.000)
     v is suppressed by contention (severity 1.000)
     v is no longer suppressed by contention
     plan_… expired after 21 windows without an acknowledgement: k on n2 is at 2
     contention was not heard of again: u is suppressed by it no longer
-    whether plan_… for k did harm cannot be said: the node had to make room
     a new run: window 0 after 24; cooldowns and patience begin anew
     "#);
 }

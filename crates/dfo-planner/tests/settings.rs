@@ -505,7 +505,9 @@ mod nodes_remembered {
         s.act(&t(0).on("n2"));
         s.find(&finding(&[]).on("n1"));
         let out = s.find(&t(1).on("n3"));
-        assert_eq!(out.notice(), &Notice::NodeForgotten { node: "n2".into() });
+        let forgotten = Notice::NodeForgotten { node: "n2".into() };
+        assert_eq!(out.0.notices().next(), Some(&forgotten));
+        assert_eq!(out.notices(), ["node_forgotten", "not_judged"]);
         assert_eq!(s.planner.nodes_remembered(), 2);
         assert_eq!(
             (s.value_on("n1", "k"), s.value_on("n2", "k")),
@@ -519,7 +521,9 @@ mod nodes_remembered {
         s.find(&t(0).on("n1")).plan();
         s.act(&t(0).on("n2"));
         let out = s.find(&t(1).on("n3"));
-        assert_eq!(out.notice(), &Notice::NodeForgotten { node: "n2".into() });
+        let forgotten = Notice::NodeForgotten { node: "n2".into() };
+        assert_eq!(out.0.notices().next(), Some(&forgotten));
+        assert_eq!(out.notices(), ["node_forgotten", "not_judged"]);
         assert_eq!(s.find(&t(1).on("n4")).held_by(), "no_room");
         assert_eq!(s.pending(), [("k", Some("n1")), ("k", Some("n3"))]);
     }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use dfo_model::{
     Ack, ActionPlan, Decoded, Envelope, FindingView, Kind, ProblemKind, PublishMode, Registration,
 };
-use dfo_planner::{Decisions, Event, Notice, Planner, Silence};
+use dfo_planner::{Command, Decisions, Event, Notice, Planner, Silence};
 use dfo_transport::Record;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
 use crate::dead_letters::{DeadLetters, Kept};
 use crate::happening::{Channel, Happening, Observer, Unsent};
-use crate::outbox::Outbox;
+use crate::outbox::{Frozen, Outbox, Standing};
 use crate::roster::{Gone, Heard, News, Roster};
 use crate::stand_in::StandIn;
 
@@ -34,12 +34,18 @@ pub(crate) struct Engine {
 /// What a record on the channel of findings was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Took {
+    /// A finding, which was decided on.
+    Finding,
+    /// Any other record.
     Record,
     EndOfStream,
 }
 
 /// An event that belongs to no window.
 const NO_WINDOW: i64 = -1;
+
+/// The finding type of a plan that an operator asked for.
+const FROM_THE_OPERATOR: &str = "operator";
 
 impl Engine {
     /// Takes a record from the channel of findings.
@@ -57,16 +63,17 @@ impl Engine {
         }
         match FindingView::decode(&record.payload) {
             Ok(finding) if is_summary(&envelope, &finding) => self.counts.summaries += 1,
-            Ok(finding) => self.decide(from, record, &finding),
+            Ok(finding) => return self.decide(from, record, &finding),
             Err(problem) => self.refuse(Channel::Findings, from, &problem.to_string(), record),
         }
         Took::Record
     }
 
-    fn decide(&mut self, from: &str, record: &Record, finding: &FindingView<'_>) {
+    fn decide(&mut self, from: &str, record: &Record, finding: &FindingView<'_>) -> Took {
         if let Err(Notice::InvalidFinding { field, why }) = Planner::check_finding(finding) {
             let problem = format!("{field}: {why}");
-            return self.refuse(Channel::Findings, from, &problem, record);
+            self.refuse(Channel::Findings, from, &problem, record);
+            return Took::Record;
         }
         self.counts.findings += 1;
         self.let_the_stand_in_answer(finding);
@@ -76,6 +83,7 @@ impl Engine {
             stand_in.receive(finding, &decisions);
         }
         self.let_the_stand_in_answer(finding);
+        Took::Finding
     }
 
     fn let_the_stand_in_answer(&mut self, finding: &FindingView<'_>) {
@@ -164,6 +172,26 @@ impl Engine {
         self.silence(&gone);
     }
 
+    /// An operator asks for something. What came of it.
+    pub(crate) fn take_command(&mut self, command: &Command) -> Decisions {
+        let decisions = self.planner.handle(Event::Command(command));
+        // Before anything else leaves.
+        self.keep_what_is_frozen();
+        self.conclude(NO_WINDOW, &decisions);
+        decisions
+    }
+
+    /// What an operator has frozen stays where it waits.
+    pub(crate) fn keep_what_is_frozen(&self) {
+        for (_, outbox) in &self.outboxes {
+            let knobs = self.planner.frozen_knobs().map(str::to_owned);
+            outbox.freeze(Frozen {
+                everything: self.planner.is_frozen(),
+                knobs: knobs.collect(),
+            });
+        }
+    }
+
     /// Looks at the clock: who was not heard for too long.
     pub(crate) fn look_around(&mut self, now: Instant) {
         for gone in self.roster.overdue(now) {
@@ -213,8 +241,12 @@ impl Engine {
 
     fn send(&mut self, plan: &ActionPlan) {
         let record = record_of(plan);
+        let standing = match plan.finding_type == FROM_THE_OPERATOR {
+            true => Standing::Operators,
+            false => Standing::Ordinary,
+        };
         for at in 0..self.outboxes.len() {
-            let displaced = self.outboxes[at].1.push(plan, record.clone());
+            let displaced = self.outboxes[at].1.push(plan, record.clone(), standing);
             if let Some(plan_id) = displaced.superseded {
                 self.leave_unsent(at, &plan_id, Unsent::Superseded);
             }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use dfo_planner::Decisions;
 use dfo_transport::{Record, TransportError};
+use serde::Serialize;
 
 use crate::counts::Counts;
 
@@ -117,7 +118,8 @@ pub enum Happening<'a> {
 }
 
 /// What an end is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Channel {
     /// Findings come in.
     Findings,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dfo_transport::{ErrorKind, Losses, Record, Source, TransportError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::backoff::Backoff;
 
@@ -22,6 +22,8 @@ pub(crate) struct Arrival {
 pub(crate) enum What {
     Records {
         records: Vec<Record>,
+        /// When they were received.
+        received: Instant,
         losses: Losses,
         /// The most senders there were at one time, if that is known.
         senders: Option<usize>,
@@ -97,6 +99,7 @@ impl Intake {
                     self.handed += records.len() as u64;
                     What::Records {
                         records,
+                        received: Instant::now(),
                         losses: self.source.losses(),
                         senders: self.source.senders(),
                     }

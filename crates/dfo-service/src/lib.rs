@@ -44,12 +44,18 @@ mod delivery;
 mod engine;
 mod happening;
 mod intake;
+mod latency;
 mod outbox;
+mod remote;
 mod roster;
 mod service;
 mod stand_in;
 
 pub use counts::{Counts, Tally};
 pub use happening::{Channel, Happening, Observer, Reason, Unsent};
+pub use latency::Latency;
+pub use remote::{
+    ApplicationsStatus, Gone, JournalStatus, KnobStatus, Remote, SinkStatus, SourceStatus, Status,
+};
 pub use service::{Ended, Service, Settings, StartError};
 pub use stand_in::{AckMode, StandIn};

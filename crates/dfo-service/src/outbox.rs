@@ -3,8 +3,10 @@
 //! The planner's task puts plans in and never waits; the task of the sink takes them out as fast as
 //! the other side reads. A plan stays here until the sink has it, so that a newer one for the same
 //! knob and nodes can still take its place.
+//!
+//! What an operator has frozen waits on, also if the sink has it in hands already and has not taken it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dfo_model::ActionPlan;
@@ -23,6 +25,11 @@ pub(crate) struct Outbox {
 struct Waiting {
     /// In the order of sending.
     plans: BTreeMap<Ticket, Plan>,
+    /// Of these: the ones that may leave.
+    ready: BTreeSet<Ticket>,
+    /// Of these: the ones that count against the bound.
+    ordinary: BTreeSet<Ticket>,
+    frozen: Frozen,
     /// Which plan waits for a knob and its nodes.
     by_target: HashMap<Target, Ticket, foldhash::fast::RandomState>,
     next: u64,
@@ -41,6 +48,31 @@ struct Plan {
     id: String,
     target: Target,
     record: Record,
+    standing: Standing,
+}
+
+/// Whose plan it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Ordinary,
+    /// An operator takes a change back: it passes a freeze, and makes room for no other. There are at
+    /// most as many as knobs and nodes.
+    Operators,
+}
+
+/// What an operator has frozen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frozen {
+    pub(crate) everything: bool,
+    /// By name.
+    pub(crate) knobs: BTreeSet<String>,
+}
+
+impl Frozen {
+    fn holds(&self, plan: &Plan) -> bool {
+        let is_held = self.everything || self.knobs.contains(&plan.target.0);
+        is_held && plan.standing == Standing::Ordinary
+    }
 }
 
 /// What made room for a plan: the ids of those that will not be sent.
@@ -63,23 +95,18 @@ impl Outbox {
     }
 
     /// Puts a plan at the end.
-    pub(crate) fn push(&self, plan: &ActionPlan, record: Record) -> Displaced {
+    pub(crate) fn push(&self, plan: &ActionPlan, record: Record, standing: Standing) -> Displaced {
         let mut waiting = self.lock();
         let target = (plan.knob_id.clone(), plan.target_nodes.clone());
         let superseded = waiting.remove_target(&target);
-        let is_full = waiting.plans.len() >= self.bound;
+        let is_full = standing == Standing::Ordinary && waiting.ordinary.len() >= self.bound;
         let crowded_out = is_full.then(|| waiting.remove_oldest()).flatten();
-        let ticket = Ticket(waiting.next);
-        waiting.next += 1;
-        waiting.by_target.insert(target.clone(), ticket);
-        waiting.plans.insert(
-            ticket,
-            Plan {
-                id: plan.plan_id.clone(),
-                target,
-                record,
-            },
-        );
+        waiting.insert(Plan {
+            id: plan.plan_id.clone(),
+            target,
+            record,
+            standing,
+        });
         drop(waiting);
         self.changed.notify_one();
         Displaced {
@@ -107,14 +134,28 @@ impl Outbox {
         true
     }
 
+    /// What is frozen waits on, from now on; all else may leave.
+    pub(crate) fn freeze(&self, frozen: Frozen) {
+        let mut waiting = self.lock();
+        if waiting.frozen == frozen {
+            return;
+        }
+        let may_leave = waiting.plans.iter().filter(|(_, plan)| !frozen.holds(plan));
+        waiting.ready = may_leave.map(|(ticket, _)| *ticket).collect();
+        waiting.frozen = frozen;
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
     /// The next plan to send, when there is one. It stays until [`Outbox::sent`]. `None`: closed,
-    /// and everything was sent.
+    /// and everything was sent that may leave.
     pub(crate) async fn next(&self) -> Option<(Ticket, Record)> {
         loop {
             {
                 let waiting = self.lock();
-                if let Some((ticket, plan)) = waiting.plans.first_key_value() {
-                    return Some((*ticket, plan.record.clone()));
+                let next = waiting.ready.first().copied();
+                if let Some((ticket, plan)) = next.and_then(|t| Some((t, waiting.plans.get(&t)?))) {
+                    return Some((ticket, plan.record.clone()));
                 }
                 if waiting.closed {
                     return None;
@@ -124,9 +165,9 @@ impl Outbox {
         }
     }
 
-    /// Waits until a plan is no longer to be sent.
+    /// Waits until a plan is not to be sent: it is open no longer, or frozen.
     pub(crate) async fn until_gone(&self, ticket: Ticket) {
-        while self.lock().plans.contains_key(&ticket) {
+        while self.lock().ready.contains(&ticket) {
             self.changed.notified().await;
         }
     }
@@ -171,14 +212,29 @@ impl Waiting {
         self.remove(ticket)
     }
 
+    fn insert(&mut self, plan: Plan) {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.by_target.insert(plan.target.clone(), ticket);
+        if plan.standing == Standing::Ordinary {
+            self.ordinary.insert(ticket);
+        }
+        if !self.frozen.holds(&plan) {
+            self.ready.insert(ticket);
+        }
+        self.plans.insert(ticket, plan);
+    }
+
     fn remove_oldest(&mut self) -> Option<String> {
-        let ticket = *self.plans.first_key_value()?.0;
+        let ticket = *self.ordinary.first()?;
         self.remove(ticket)
     }
 
     fn remove(&mut self, ticket: Ticket) -> Option<String> {
         let plan = self.plans.remove(&ticket)?;
         self.by_target.remove(&plan.target);
+        self.ready.remove(&ticket);
+        self.ordinary.remove(&ticket);
         Some(plan.id)
     }
 }
@@ -208,7 +264,27 @@ mod tests {
     }
 
     fn push(outbox: &Outbox, id: &str, knob: &str, node: &str) -> Displaced {
-        outbox.push(&plan(id, knob, node), Record::new("", id.to_owned()))
+        let record = Record::new("", id.to_owned());
+        outbox.push(&plan(id, knob, node), record, Standing::Ordinary)
+    }
+
+    fn push_of_the_operator(outbox: &Outbox, id: &str, knob: &str, node: &str) -> Displaced {
+        let record = Record::new("", id.to_owned());
+        outbox.push(&plan(id, knob, node), record, Standing::Operators)
+    }
+
+    fn everything() -> Frozen {
+        Frozen {
+            everything: true,
+            ..Frozen::default()
+        }
+    }
+
+    fn knob(name: &str) -> Frozen {
+        Frozen {
+            everything: false,
+            knobs: [name.to_owned()].into(),
+        }
     }
 
     async fn rest(outbox: &Outbox) -> Vec<String> {
@@ -252,6 +328,49 @@ mod tests {
         assert!(outbox.withdraw("1", "a", Some("n1")));
         assert!(!outbox.withdraw("1", "a", Some("n1")));
         assert_eq!(outbox.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_frozen_waits_on_and_keeps_its_place() {
+        let outbox = Outbox::new(10);
+        push(&outbox, "1", "a", "");
+        push(&outbox, "2", "b", "");
+        outbox.freeze(knob("a"));
+        push(&outbox, "3", "a", "n1");
+        let (ticket, record) = outbox.next().await.unwrap();
+        assert_eq!(&record.payload[..], b"2");
+        outbox.sent(ticket);
+        assert_eq!(outbox.len(), 2);
+        outbox.freeze(Frozen::default());
+        assert_eq!(rest(&outbox).await, ["1", "3"]);
+    }
+
+    #[tokio::test]
+    async fn a_plan_in_the_hands_of_the_sink_is_taken_out_of_them_by_a_freeze() {
+        let outbox = Outbox::new(2);
+        push(&outbox, "1", "a", "");
+        let (ticket, _) = outbox.next().await.unwrap();
+        outbox.freeze(everything());
+        let gone = timeout(Duration::from_secs(30), outbox.until_gone(ticket));
+        gone.await.unwrap();
+        assert_eq!(outbox.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_operators_plan_passes_a_freeze_and_is_not_crowded_out() {
+        let outbox = Outbox::new(1);
+        outbox.freeze(everything());
+        push_of_the_operator(&outbox, "1", "a", "n1");
+        let displaced = push_of_the_operator(&outbox, "2", "a", "n2");
+        assert_eq!(displaced, Displaced::default());
+        push(&outbox, "3", "b", "");
+        assert_eq!(
+            push(&outbox, "4", "c", "").crowded_out.as_deref(),
+            Some("3")
+        );
+        // What is frozen does not leave at the end, either, and does not hold it up.
+        assert_eq!(rest(&outbox).await, ["1", "2"]);
+        assert_eq!(outbox.len(), 1);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The loop: from the start of the tasks to the end of the last one.
 
+mod status;
 mod stopping;
 
 use std::path::PathBuf;
@@ -18,9 +19,13 @@ use crate::delivery::{Delivered, Delivery};
 use crate::engine::{Engine, Took};
 use crate::happening::{Channel, Happening, Observer, Reason, Unsent};
 use crate::intake::{Arrival, Intake, What};
+use crate::latency::Latency;
 use crate::outbox::Outbox;
+use crate::remote::{Remote, Requests};
 use crate::roster::Roster;
 use crate::stand_in::{AckMode, StandIn};
+
+use self::status::IsStopping;
 
 /// The choices of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +78,7 @@ pub struct Service {
     settings: Settings,
     stand_in: Option<StandIn>,
     observer: Box<dyn Observer>,
+    requests: Requests,
 }
 
 /// How a service ended.
@@ -119,7 +125,14 @@ impl Service {
             settings: Settings::default(),
             stand_in: None,
             observer: Box::new(Nobody),
+            requests: Requests::new(),
         }
+    }
+
+    /// A hand on the service, for other tasks and threads: to ask how it is, and to tell it what an
+    /// operator wants.
+    pub fn remote(&self) -> Remote {
+        self.requests.remote()
     }
 
     /// With other settings.
@@ -164,6 +177,7 @@ impl Service {
             settings,
             stand_in,
             observer,
+            requests,
         } = self;
         let opened = settings.dead_letters.as_ref().map(|path| {
             let opened = DeadLetters::open(path, settings.dead_letter_limit);
@@ -193,6 +207,10 @@ impl Service {
             stop: watch::Sender::new(false),
             deadline: watch::Sender::new(None),
             settings,
+            requests,
+            started: Instant::now(),
+            latency: Latency::default(),
+            sink_troubles: Vec::new(),
         };
         running.tell_of_the_start(&ends);
         for Named { name, end } in ends.findings {
@@ -207,6 +225,8 @@ impl Service {
                 running.deliver(name, end);
             }
         }
+        // What was frozen before stays frozen.
+        running.engine.keep_what_is_frozen();
         Ok(running)
     }
 }
@@ -229,6 +249,13 @@ struct Running {
     /// Tells the deliveries until when they have time.
     deadline: watch::Sender<Option<Instant>>,
     settings: Settings,
+    /// What others ask of this task.
+    requests: Requests,
+    started: Instant,
+    /// From the receipt of a finding to the decision on it.
+    latency: Latency,
+    /// By sink: what failed last, and how many plans had been sent then.
+    sink_troubles: Vec<Option<(String, u64)>>,
 }
 
 /// The sources of one channel, as the planner's task sees them.
@@ -248,6 +275,8 @@ struct Tap {
     ended: usize,
     senders: usize,
     is_over: bool,
+    /// What failed last, unless something was received since.
+    trouble: Option<String>,
 }
 
 impl Running {
@@ -291,6 +320,7 @@ impl Running {
             ended: 0,
             senders: self.settings.senders.unwrap_or(1),
             is_over: false,
+            trouble: None,
         });
         self.intakes.spawn(intake.run());
     }
@@ -305,6 +335,7 @@ impl Running {
             deadline: self.deadline.subscribe(),
         };
         self.engine.outboxes.push((name, outbox));
+        self.sink_troubles.push(None);
         self.deliveries.spawn(delivery.run());
     }
 
@@ -328,6 +359,10 @@ impl Running {
                 }
                 Some(arrival) = self.control.receiver.recv() => self.take(Channel::Control, arrival),
                 Some(arrival) = self.news.1.recv() => self.take(Channel::Plans, arrival),
+                request = self.requests.next() => {
+                    self.serve(request, IsStopping::No);
+                    None
+                }
                 now = tick.tick() => {
                     self.engine.look_around(now);
                     None
@@ -351,16 +386,18 @@ impl Running {
         match what {
             What::Records {
                 records,
+                received,
                 losses,
                 senders,
             } => {
                 let tap = self.tap(channel, from)?;
                 tap.losses = losses;
+                tap.trouble = None;
                 let known = self.settings.senders;
                 if let (None, Some(senders)) = (known, senders) {
                     self.tap(channel, from)?.senders = senders.max(1);
                 }
-                self.take_records(channel, from, &records)
+                self.take_records(channel, from, &records, received)
             }
             What::Ended => {
                 self.tap(channel, from)?.is_over = true;
@@ -382,6 +419,7 @@ impl Running {
                     times,
                 };
                 self.engine.observer.observe(&happening);
+                self.note_trouble(channel, from, error.to_string());
                 None
             }
             What::TooLarge { plan_id } => {
@@ -404,6 +442,7 @@ impl Running {
         channel: Channel,
         from: usize,
         records: &[dfo_transport::Record],
+        received: Instant,
     ) -> Option<Reason> {
         let now = Instant::now();
         let inlet = match channel {
@@ -413,8 +452,10 @@ impl Running {
         let tap = inlet.sources.get_mut(from)?;
         for record in records {
             match channel {
-                Channel::Findings => {
-                    if self.engine.take_finding(&tap.name, record) == Took::EndOfStream {
+                Channel::Findings => match self.engine.take_finding(&tap.name, record) {
+                    Took::Finding => self.latency.observe(received.elapsed()),
+                    Took::Record => {}
+                    Took::EndOfStream => {
                         tap.ended += 1;
                         tap.is_over |= tap.ended >= tap.senders;
                         self.engine.observer.observe(&Happening::Ended {
@@ -423,7 +464,7 @@ impl Running {
                             of: tap.senders,
                         });
                     }
-                }
+                },
                 Channel::Control | Channel::Plans => {
                     self.engine.take_control(&tap.name, record, now);
                 }

@@ -6,6 +6,7 @@
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::status::IsStopping;
 use super::{Ended, Inlet, Running, after, broken};
 use crate::happening::{Channel, Happening, Reason};
 use crate::intake::{Arrival, What};
@@ -48,7 +49,14 @@ impl Running {
                     else => None,
                 }
             };
-            let Ok(Some((channel, arrival))) = timeout_at(deadline, next).await else {
+            let next = tokio::select! {
+                next = timeout_at(deadline, next) => next,
+                request = self.requests.next() => {
+                    self.serve(request, IsStopping::Yes);
+                    continue;
+                }
+            };
+            let Ok(Some((channel, arrival))) = next else {
                 break;
             };
             let end = self.take(channel, arrival).filter(|r| !r.is_orderly());
@@ -65,6 +73,10 @@ impl Running {
                 Some(ended) = self.intakes.join_next() => broken(ended.err()),
                 Some(ended) = self.deliveries.join_next() => self.take_delivered(ended),
                 Some(arrival) = self.news.1.recv() => self.take(Channel::Plans, arrival),
+                request = self.requests.next() => {
+                    self.serve(request, IsStopping::Yes);
+                    None
+                }
                 // There was no time for these.
                 Some(arrival) = self.findings.receiver.recv() => self.leave(Channel::Findings, arrival),
                 Some(arrival) = self.control.receiver.recv() => self.leave(Channel::Control, arrival),
@@ -97,20 +109,7 @@ impl Running {
         }
         let waiting = self.engine.outboxes.iter().map(|(_, o)| o.len() as u64);
         self.engine.counts.undelivered += waiting.sum::<u64>();
-        let taps = self.findings.sources.iter().chain(&self.control.sources);
-        let counts = &mut self.engine.counts;
-        for tap in taps {
-            counts.too_large += tap.losses.too_large;
-            counts.disconnections += tap.losses.disconnections;
-        }
-        counts.sent = self
-            .engine
-            .outboxes
-            .iter()
-            .map(|(_, o)| o.count_sent())
-            .sum();
-        counts.applications = self.engine.roster.len() as u64;
-        let counts = self.engine.counts;
+        let counts = self.counts();
         self.engine
             .observer
             .observe(&Happening::Stopped { counts: &counts });

@@ -24,5 +24,6 @@ mod idle;
 mod plan_consumers;
 mod properties;
 mod recorded;
+mod remote;
 mod stopping;
 mod supervision;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dfo_model::{Ack, ActionPlan};
 use dfo_planner::{PlanIds, Planner};
-use dfo_service::{AckMode, Ended, Service, Settings, StartError};
+use dfo_service::{AckMode, Ended, Remote, Service, Settings, StartError};
 use dfo_transport::memory::{self, MemorySink, MemorySource};
 use dfo_transport::{Named, OptimizerEnds, Record, Sink, Source};
 use tokio::sync::oneshot;
@@ -135,8 +135,10 @@ impl Scene {
                 std::future::pending::<()>().await;
             }
         };
+        let service = self.service();
         Live {
-            running: tokio::spawn(self.service().run(stopped)),
+            remote: service.remote(),
+            running: tokio::spawn(service.run(stopped)),
             diagnoser,
             control,
             application,
@@ -173,6 +175,8 @@ pub struct Live {
     /// Receives plans.
     pub application: MemorySource,
     pub log: Log,
+    /// The operator's hand on it.
+    pub remote: Remote,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Result<Ended, StartError>>,
 }
