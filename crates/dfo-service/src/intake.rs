@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dfo_transport::{ErrorKind, Losses, Record, Source, TransportError};
+use dfo_transport::{ErrorKind, Losses, Operation, Record, Source, TransportError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::sleep;
@@ -41,7 +41,12 @@ pub(crate) enum What {
 /// What the task of a source works with.
 pub(crate) struct Intake {
     pub(crate) from: usize,
+    /// The end's name.
+    pub(crate) name: String,
     pub(crate) source: Box<dyn Source>,
+    /// So many of its records are known from before a restart: a source that would give them again
+    /// passes over them.
+    pub(crate) skip: u64,
     /// At most so many records at once.
     pub(crate) batch: usize,
     pub(crate) arrivals: mpsc::Sender<Arrival>,
@@ -58,7 +63,9 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) async fn run(mut self) {
-        self.receive().await;
+        if self.pass_over_what_is_known().await {
+            self.receive().await;
+        }
         if self.source.capabilities().acknowledgement {
             self.commit_the_rest().await;
         }
@@ -69,6 +76,36 @@ impl Intake {
         let what = What::Closed { losses };
         // Where no one listens any more, no one wants to know.
         let _ = self.arrivals.send(Arrival { from, what }).await;
+    }
+
+    /// Whether there is more to receive, and time for it.
+    async fn pass_over_what_is_known(&mut self) -> bool {
+        let known = self.skip;
+        let capabilities = self.source.capabilities();
+        // One that commits begins behind what was committed by itself.
+        if known == 0 || !capabilities.replay || capabilities.acknowledgement {
+            return true;
+        }
+        let passed = tokio::select! {
+            biased;
+            () = asked(&mut self.stop) => return false,
+            passed = self.source.skip(known) => passed,
+        };
+        let failed = match passed {
+            Ok(passed) if passed == known => return true,
+            Ok(passed) => TransportError::new(
+                ErrorKind::Closed,
+                Operation::Receive,
+                self.name.as_str(),
+                format!(
+                    "it has {passed} records, and {known} were taken before the restart; give it the \
+                     records of then, or begin another journal"
+                ),
+            ),
+            Err(error) => error,
+        };
+        self.tell(What::Failed(failed)).await;
+        false
     }
 
     async fn receive(&mut self) {
