@@ -212,3 +212,70 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     // Fails only where the service is gone.
     let _ = stop.wait_for(|stop| *stop).await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use dfo_transport::{FileSource, Pace, Records};
+
+    use super::*;
+
+    /// What the task tells of a file of these lines, of which so many are known: the records, then
+    /// how it ended.
+    async fn told(lines: &'static str, skip: u64) -> (Vec<String>, Option<What>) {
+        let records = Records::from_reader("f", Cursor::new(lines));
+        let (arrivals, mut told) = mpsc::channel(100);
+        let (_stop, stop) = watch::channel(false);
+        let intake = Intake {
+            from: 0,
+            name: "f".to_owned(),
+            source: Box::new(FileSource::new(records, Pace::Full).unwrap()),
+            skip,
+            batch: 2,
+            arrivals,
+            done: watch::channel(0).1,
+            stop,
+            handed: 0,
+            committed: 0,
+            commit_within: Duration::ZERO,
+            close_within: Duration::ZERO,
+        };
+        intake.run().await;
+        let (mut came, mut end) = (Vec::new(), None);
+        while let Some(arrival) = told.recv().await {
+            match arrival.what {
+                What::Records { records, .. } => {
+                    let payloads = records.iter().map(|r| r.payload.escape_ascii().to_string());
+                    came.extend(payloads);
+                }
+                What::Closed { .. } => {}
+                what => end = Some(what),
+            }
+        }
+        (came, end)
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_passed_over() {
+        for (skip, rest) in [(0, vec!["1", "2", "3"]), (2, vec!["3"]), (3, vec![])] {
+            let (came, end) = told("1\n2\n3\n", skip).await;
+            assert_eq!(came, rest);
+            assert!(matches!(end, Some(What::Ended)), "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_records_than_those_of_before_are_an_error() {
+        let (came, end) = told("1\n2\n3\n", 4).await;
+        assert!(came.is_empty());
+        let Some(What::Failed(error)) = end else {
+            panic!("{end:?}");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("it has 3 records, and 4 were taken before"),
+            "{text}"
+        );
+    }
+}
