@@ -12,6 +12,7 @@ pub fn command() -> Command {
     Command::new()
         .pack(dfo_knobs_dlio::Dlio)
         .pack(dfo_knobs_torch::Torch)
+        .transport(dfo_transport::Files)
         .transport(dfo_transport_zmq::Zmq)
 }
 

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         .pack(dfo_knobs_dlio::Dlio)
         .pack(dfo_knobs_torch::Torch);
     // One line a transport.
+    let command = command.transport(dfo_transport::Files);
     #[cfg(feature = "zmq")]
     let command = command.transport(dfo_transport_zmq::Zmq);
     #[cfg(not(feature = "zmq"))]

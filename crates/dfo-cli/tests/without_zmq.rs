@@ -49,6 +49,6 @@ fn another_transport_is_unknown() {
     dfo.run()
         .exits(2)
         .complains("mofka")
-        .complains("without any");
+        .complains("there is: file");
     here.run("serve mofka").exits(2).complains("mofka");
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dfo_transport::{ErrorKind, Losses, Record, Source, TransportError};
+use dfo_transport::{ErrorKind, Losses, Operation, Record, Source, TransportError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
@@ -43,7 +43,12 @@ pub(crate) enum What {
 /// What the task of a source works with.
 pub(crate) struct Intake {
     pub(crate) from: usize,
+    /// The end's name.
+    pub(crate) name: String,
     pub(crate) source: Box<dyn Source>,
+    /// So many of its records are known from before a restart: a source that would give them again
+    /// passes over them.
+    pub(crate) skip: u64,
     /// At most so many records at once.
     pub(crate) batch: usize,
     pub(crate) arrivals: mpsc::Sender<Arrival>,
@@ -60,7 +65,9 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) async fn run(mut self) {
-        self.receive().await;
+        if self.pass_over_what_is_known().await {
+            self.receive().await;
+        }
         if self.source.capabilities().acknowledgement {
             self.commit_the_rest().await;
         }
@@ -71,6 +78,36 @@ impl Intake {
         let what = What::Closed { losses };
         // Where no one listens any more, no one wants to know.
         let _ = self.arrivals.send(Arrival { from, what }).await;
+    }
+
+    /// Whether there is more to receive, and time for it.
+    async fn pass_over_what_is_known(&mut self) -> bool {
+        let known = self.skip;
+        let capabilities = self.source.capabilities();
+        // One that commits begins behind what was committed by itself.
+        if known == 0 || !capabilities.replay || capabilities.acknowledgement {
+            return true;
+        }
+        let passed = tokio::select! {
+            biased;
+            () = asked(&mut self.stop) => return false,
+            passed = self.source.skip(known) => passed,
+        };
+        let failed = match passed {
+            Ok(passed) if passed == known => return true,
+            Ok(passed) => TransportError::new(
+                ErrorKind::Closed,
+                Operation::Receive,
+                self.name.as_str(),
+                format!(
+                    "it has {passed} records, and {known} were taken before the restart; give it the \
+                     records of then, or begin another journal"
+                ),
+            ),
+            Err(error) => error,
+        };
+        self.tell(What::Failed(failed)).await;
+        false
     }
 
     async fn receive(&mut self) {
@@ -177,4 +214,71 @@ async fn more_than(done: &mut watch::Receiver<u64>, committed: u64) -> Option<u6
 async fn asked(stop: &mut watch::Receiver<bool>) {
     // Fails only where the service is gone.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use dfo_transport::{FileSource, Pace, Records};
+
+    use super::*;
+
+    /// What the task tells of a file of these lines, of which so many are known: the records, then
+    /// how it ended.
+    async fn told(lines: &'static str, skip: u64) -> (Vec<String>, Option<What>) {
+        let records = Records::from_reader("f", Cursor::new(lines));
+        let (arrivals, mut told) = mpsc::channel(100);
+        let (_stop, stop) = watch::channel(false);
+        let intake = Intake {
+            from: 0,
+            name: "f".to_owned(),
+            source: Box::new(FileSource::new(records, Pace::Full).unwrap()),
+            skip,
+            batch: 2,
+            arrivals,
+            done: watch::channel(0).1,
+            stop,
+            handed: 0,
+            committed: 0,
+            commit_within: Duration::ZERO,
+            close_within: Duration::ZERO,
+        };
+        intake.run().await;
+        let (mut came, mut end) = (Vec::new(), None);
+        while let Some(arrival) = told.recv().await {
+            match arrival.what {
+                What::Records { records, .. } => {
+                    let payloads = records.iter().map(|r| r.payload.escape_ascii().to_string());
+                    came.extend(payloads);
+                }
+                What::Closed { .. } => {}
+                what => end = Some(what),
+            }
+        }
+        (came, end)
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_passed_over() {
+        for (skip, rest) in [(0, vec!["1", "2", "3"]), (2, vec!["3"]), (3, vec![])] {
+            let (came, end) = told("1\n2\n3\n", skip).await;
+            assert_eq!(came, rest);
+            assert!(matches!(end, Some(What::Ended)), "{end:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_records_than_those_of_before_are_an_error() {
+        let (came, end) = told("1\n2\n3\n", 4).await;
+        assert!(came.is_empty());
+        let Some(What::Failed(error)) = end else {
+            panic!("{end:?}");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("it has 3 records, and 4 were taken before"),
+            "{text}"
+        );
+    }
 }

@@ -303,7 +303,9 @@ impl Running {
         let (done, is_done) = watch::channel(0);
         let intake = Intake {
             from: inlet.sources.len(),
+            name: name.clone(),
             source,
+            skip: 0,
             batch: self.settings.batch,
             arrivals: inlet.sender.clone(),
             done: is_done,

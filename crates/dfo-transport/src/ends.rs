@@ -27,6 +27,29 @@ pub trait Source: Send {
     /// again may succeed; else nothing more will come.
     async fn receive(&mut self, limit: usize) -> Result<Vec<Record>, TransportError>;
 
+    /// Passes over the first `records` records, before the first [`receive`](Source::receive): those
+    /// that are known from before a restart. Only for a source with [`Capabilities::replay`], which
+    /// would give them again.
+    ///
+    /// Gives how many it passed over: fewer, where the stream ends before, or where a transport that
+    /// could wait for more finds fewer kept. Without another way they are received and dropped.
+    ///
+    /// Where the future is dropped before it is done, some of them may have been passed over.
+    ///
+    /// # Errors
+    /// As for [`Source::receive`].
+    async fn skip(&mut self, records: u64) -> Result<u64, TransportError> {
+        let mut passed = 0;
+        while passed < records {
+            let left = usize::try_from(records - passed).unwrap_or(usize::MAX);
+            match self.receive(left.min(SKIPPED_AT_ONCE)).await?.len() {
+                0 => break,
+                received => passed += received as u64,
+            }
+        }
+        Ok(passed)
+    }
+
     /// Says that the first `records` records that this source gave, counted since it was opened,
     /// are done with. A transport with [`Capabilities::acknowledgement`] will not give them again
     /// after a restart; for others it does nothing.
@@ -55,6 +78,9 @@ pub trait Source: Send {
     /// Not done within the deadline; the rest is left to the system.
     async fn close(self: Box<Self>, deadline: Duration) -> Result<(), TransportError>;
 }
+
+/// So many records are held at once to be passed over.
+const SKIPPED_AT_ONCE: usize = 256;
 
 /// Where records go.
 ///

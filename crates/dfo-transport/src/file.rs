@@ -2,13 +2,17 @@
 //!
 //! [`Records`] decides where each record begins and ends. Three rooms behind it: `window` holds the
 //! part of the stream that is in memory, `brackets` follows a value that is longer than its line,
-//! `gzip` decodes. None of them parses JSON.
+//! `gzip` decodes. None of them parses JSON. Around it, a file as a transport: `source` and `follow`
+//! read, `sink` appends, `transport` makes ends of options.
 
 mod brackets;
+mod follow;
 mod gzip;
+pub(crate) mod sink;
 pub(crate) mod source;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transport;
 mod window;
 
 use std::fmt;

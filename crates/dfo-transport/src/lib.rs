@@ -40,7 +40,9 @@ mod transport;
 
 pub use ends::{Capabilities, Closed, Losses, Sink, Source};
 pub use error::{ErrorKind, Operation, TransportError};
+pub use file::sink::FileSink;
 pub use file::source::{FileSource, Pace};
+pub use file::transport::Files;
 pub use file::{Content, FileRecord, MAX_RECORD_BYTES, Place, Records, open};
 pub use options::{OptionSpec, Options, Repeats};
 pub use record::Record;

@@ -14,6 +14,7 @@
     reason = "shared by tests, none of which needs all of it"
 )]
 
+#[cfg(feature = "zmq")]
 pub mod application;
 pub mod findings;
 mod lines;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::checks::cancellation::give_up_receiving;
 use super::checks::flood::Fairness;
+use super::checks::skipping::{NOT_KEPT, first_is};
 use super::ends::{Receiver, within};
 use super::failure::{Failure, Failures, Fault, Report, Verdict};
 use super::harness::OpenError;
@@ -47,7 +48,7 @@ pub fn prove_source(
 }
 
 /// Those that need no sink.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     Check::Order,
     Check::Limit,
     Check::ReceiveCancellation,
@@ -55,6 +56,7 @@ const CHECKS: [Check; 7] = [
     Check::SourceClose,
     Check::End,
     Check::Commit,
+    Check::Skip,
 ];
 
 type Open = dyn Fn(&[Vec<u8>]) -> Result<Box<dyn Source>, OpenError> + Send + Sync;
@@ -85,6 +87,7 @@ impl Opening {
             Check::SourceClose => close(self).await?,
             Check::End => end(self).await?,
             Check::Commit => commit(self).await?,
+            Check::Skip => return skip(self).await,
             _ => return Ok(Verdict::LeftOut("it needs a sink")),
         }
         Ok(Verdict::Passed)
@@ -188,6 +191,26 @@ async fn commit(open: &Opening) -> Result<(), Fault> {
         receiver.commit(receiver.given).await?;
     }
     ended(&mut receiver).await
+}
+
+async fn skip(open: &Opening) -> Result<Verdict, Fault> {
+    const RECORDS: u64 = 3_000;
+    let series = Stage::series(100);
+    let all = records(series, RECORDS);
+    if !open.of(&[])?.capabilities().replay {
+        return Ok(NOT_KEPT);
+    }
+    for skipped in [0, 1, 1_500, RECORDS - 1] {
+        let mut receiver = open.of(&all)?;
+        receiver.skip(skipped, RECORDS).await?;
+        first_is(&mut receiver, series, skipped).await?;
+    }
+    for skipped in [RECORDS, RECORDS + 1] {
+        let mut receiver = open.of(&all)?;
+        receiver.skip(skipped, RECORDS).await?;
+        ended(&mut receiver).await?;
+    }
+    Ok(Verdict::Passed)
 }
 
 async fn end(open: &Opening) -> Result<(), Fault> {

@@ -217,6 +217,10 @@ impl Source for With<Box<dyn Source>> {
         self.end.receive(limit).await
     }
 
+    async fn skip(&mut self, records: u64) -> Result<u64, TransportError> {
+        self.end.skip(records).await
+    }
+
     async fn commit(&mut self, records: u64) -> Result<(), TransportError> {
         self.end.commit(records).await
     }

@@ -10,3 +10,4 @@ pub(super) mod loss;
 pub(super) mod order;
 pub(super) mod receivers;
 pub(super) mod reopening;
+pub(super) mod skipping;

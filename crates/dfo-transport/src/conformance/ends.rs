@@ -120,6 +120,21 @@ impl Receiver {
         }
     }
 
+    /// Passes over so many records, where there are so many.
+    pub async fn skip(&mut self, records: u64, there_are: u64) -> Result<(), Fault> {
+        let expected = format!(
+            "that {} of {records} records are passed over",
+            records.min(there_are)
+        );
+        let passed = within(self.patience, &expected, self.source.skip(records)).await?;
+        let found = match passed {
+            Ok(passed) if passed == records.min(there_are) => return Ok(()),
+            Ok(passed) => format!("{passed} told"),
+            Err(error) => told(&error),
+        };
+        Err(Fault::new(expected, found))
+    }
+
     pub async fn commit(&mut self, records: u64) -> Result<(), Fault> {
         let expected = format!("that {records} records are committed");
         let committed = self.source.commit(records);

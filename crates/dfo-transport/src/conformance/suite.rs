@@ -54,13 +54,15 @@ pub enum Check {
     Idle,
     /// What was committed does not come again and what was not does; elsewhere it does no harm.
     Commit,
+    /// Where records are kept, a source that comes late passes over as many as it should, and says so.
+    Skip,
     /// Several receivers: each gets every record, or each record goes to one of them.
     Receivers,
 }
 
 impl Check {
     /// All of them, in the order in which they are run.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Order,
         Self::Limit,
         Self::Loss,
@@ -75,6 +77,7 @@ impl Check {
         Self::End,
         Self::Idle,
         Self::Commit,
+        Self::Skip,
         Self::Receivers,
     ];
 
@@ -95,6 +98,7 @@ impl Check {
             Self::End => "end",
             Self::Idle => "idle",
             Self::Commit => "commit",
+            Self::Skip => "skip",
             Self::Receivers => "receivers",
         }
     }
@@ -115,6 +119,7 @@ impl Check {
             Self::End => checks::end::end(stage).await,
             Self::Idle => checks::end::idle(stage).await,
             Self::Commit => checks::commit::commit(stage).await,
+            Self::Skip => checks::skipping::skip(stage).await,
             Self::Receivers => checks::receivers::receivers(stage).await,
         }
     }

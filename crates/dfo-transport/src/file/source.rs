@@ -1,13 +1,18 @@
-//! A file of records as a source: at full speed, or so many a second.
+//! Files of records as a source: at full speed, or so many a second; to their end, or as they grow.
 
-use std::path::Path;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::follow::{self, Follow, IsWanted, Wanted};
 use super::{Content, Records};
 use crate::ends::{Capabilities, Losses, Source};
 use crate::error::{Operation, TransportError};
@@ -24,21 +29,49 @@ pub enum Pace {
 
 /// The records of a file, with no metadata.
 ///
-/// A thread of its own reads ahead, a little, so that a slow disk or a pipe blocks nobody. It ends
-/// with the file, or soon after the source is dropped (a thread that waits for standard input, when
-/// that says something).
+/// A thread of its own reads ahead, a little, so that a slow disk or a pipe blocks nobody. It begins
+/// with the first call, and ends with the file, or soon after the source is dropped (a thread that
+/// waits for standard input, when that says something).
 pub struct FileSource {
     name: String,
-    read: mpsc::Receiver<Result<Read, TransportError>>,
+    files: Files,
+    going: Option<Going>,
     pace: Pace,
     /// When the next record is due.
     due: Option<Instant>,
     losses: Losses,
+    /// Whether the same records can be read again.
+    replays: bool,
+    /// Whether a line may end a stream.
+    ends_by_line: bool,
+    /// Nothing is given before all of these say so.
+    after: Vec<watch::Receiver<bool>>,
+    /// Told when all was given that stood in the file at first.
+    caught_up: watch::Sender<bool>,
+    /// Whether that is so when more is asked for.
+    at_the_end: bool,
+}
+
+/// What is to be read.
+enum Files {
+    InTurn(Vec<Records>),
+    Growing(PathBuf),
+}
+
+/// The thread that reads.
+struct Going {
+    read: mpsc::Receiver<Result<Read, TransportError>>,
+    /// When this goes, nobody waits for a file to grow.
+    _wanted: Wanted,
 }
 
 enum Read {
     Record(Bytes),
     TooLarge,
+    /// So many records were passed over.
+    Passed(u64),
+    /// All was read that stood in the file at first.
+    AtTheEnd,
 }
 
 /// How many records are read ahead.
@@ -56,27 +89,127 @@ impl FileSource {
     /// Any records.
     ///
     /// # Errors
-    /// A pace that is no number above 0, or no thread can be had.
+    /// A pace that is no number above 0.
     pub fn new(records: Records, pace: Pace) -> Result<Self, TransportError> {
+        Self::in_turn(vec![records], pace)
+    }
+
+    /// The records of several files, one file after the other.
+    ///
+    /// # Errors
+    /// A pace that is no number above 0.
+    pub fn in_turn(files: Vec<Records>, pace: Pace) -> Result<Self, TransportError> {
+        let names: Vec<_> = files.iter().map(Records::name).collect();
+        Self::reading(names.join(", "), pace, Files::InTurn(files))
+    }
+
+    /// A file as it grows, line by line, not compressed. A line counts once its end is written. A file
+    /// that is not there yet is waited for. It may only grow: one that is shorter than what was read
+    /// of it is an error.
+    ///
+    /// # Errors
+    /// The path names a directory, or a pace that is no number above 0.
+    pub fn follow(path: &Path, pace: Pace) -> Result<Self, TransportError> {
+        let name = path.display().to_string();
+        if path.is_dir() {
+            let error = io::ErrorKind::IsADirectory.into();
+            return Err(TransportError::from_io(Operation::Open, name, error));
+        }
+        Self::reading(name, pace, Files::Growing(path.to_owned()))
+    }
+
+    fn reading(name: String, pace: Pace, files: Files) -> Result<Self, TransportError> {
         if let Pace::PerSecond(rate) = pace
             && !(rate.is_finite() && rate > 0.0)
         {
             let problem = format!("expected records per second, more than 0, found {rate}");
             return Err(TransportError::option("rate", problem));
         }
-        let name = records.name().to_owned();
-        let (sender, read) = mpsc::channel(AHEAD);
-        std::thread::Builder::new()
-            .name("dfo-file".to_owned())
-            .spawn(move || read_all(records, &sender))
-            .map_err(|e| TransportError::from_io(Operation::Open, name.as_str(), e))?;
         Ok(Self {
             name,
-            read,
+            files,
+            going: None,
             pace,
             due: None,
             losses: Losses::default(),
+            replays: true,
+            ends_by_line: false,
+            after: Vec::new(),
+            caught_up: watch::Sender::new(false),
+            at_the_end: false,
         })
+    }
+
+    /// The path, as it was given; of several files, all of them.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Says that what was read is gone, as of a pipe: it is without [`Capabilities::replay`].
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self {
+            replays: false,
+            ..self
+        }
+    }
+
+    /// A line that begins with `{"name":"end"`, however it is spaced, becomes the metadata of a record
+    /// without payload: the end of a stream.
+    pub(super) fn ended_by_a_line(self) -> Self {
+        Self {
+            ends_by_line: true,
+            ..self
+        }
+    }
+
+    /// Gives nothing before each of these says so, or is gone.
+    pub(super) fn after(self, after: Vec<watch::Receiver<bool>>) -> Self {
+        Self { after, ..self }
+    }
+
+    /// Says when all was given that stood in the file at first, and more is asked for.
+    pub(super) fn caught_up(&self) -> watch::Receiver<bool> {
+        self.caught_up.subscribe()
+    }
+
+    /// What the thread reads. Where there is none yet, one begins, and passes over so many records.
+    fn begin(&mut self, skip: u64) -> Result<&mut Going, TransportError> {
+        let going = match self.going.take() {
+            Some(going) => going,
+            None => self.start(skip)?,
+        };
+        Ok(self.going.insert(going))
+    }
+
+    fn start(&mut self, skip: u64) -> Result<Going, TransportError> {
+        let files = std::mem::replace(&mut self.files, Files::InTurn(Vec::new()));
+        let (sender, read) = mpsc::channel(AHEAD);
+        let (wanted, is_wanted) = follow::wanted();
+        std::thread::Builder::new()
+            .name("dfo-file".to_owned())
+            .spawn(move || Reading::new(skip, sender).read_all(files, is_wanted))
+            .map_err(|e| TransportError::from_io(Operation::Open, self.name.as_str(), e))?;
+        Ok(Going {
+            read,
+            _wanted: wanted,
+        })
+    }
+
+    fn record(&self, line: Bytes) -> Record {
+        match self.ends_by_line && ends_stream(&line) {
+            true => Record::new(line, ""),
+            false => Record::new("", line),
+        }
+    }
+
+    /// Waits until those have caught up that come before.
+    async fn wait_for_others(&mut self) {
+        while let Some(after) = self.after.last_mut() {
+            // Fails where they are gone, and nothing is to be waited for.
+            let _ = after.wait_for(|caught_up| *caught_up).await;
+            self.after.pop();
+        }
     }
 
     /// Waits until the next record may go.
@@ -105,20 +238,86 @@ const TIMER_LATENESS: Duration = Duration::from_millis(10);
 
 const A_DAY: Duration = Duration::from_hours(24);
 
-/// Reads until the end, an error, or until no one wants more.
-fn read_all(mut records: Records, sender: &mpsc::Sender<Result<Read, TransportError>>) {
-    loop {
-        let read = match records.next_record() {
-            Ok(None) => return,
-            Ok(Some(record)) => Ok(match record.content {
-                Content::Bytes(bytes) => Read::Record(Bytes::copy_from_slice(bytes)),
-                Content::TooLarge { .. } => Read::TooLarge,
-            }),
-            Err(error) => Err(error),
+/// Whether a line says that a stream ends: see [`FileSource::ended_by_a_line`].
+fn ends_stream(line: &[u8]) -> bool {
+    let mut rest = line.trim_ascii_start();
+    for token in [&b"{"[..], b"\"name\"", b":", b"\"end\""] {
+        let Some(after) = rest.strip_prefix(token) else {
+            return false;
         };
-        let ended = read.is_err();
-        if sender.blocking_send(read).is_err() || ended {
-            return;
+        rest = after.trim_ascii_start();
+    }
+    matches!(rest.first(), Some(b',' | b'}'))
+}
+
+/// The thread's work.
+struct Reading {
+    sender: mpsc::Sender<Result<Read, TransportError>>,
+    /// So many records are passed over, and so many were.
+    skip: u64,
+    passed: u64,
+    /// Whether a growing file's end is waited at.
+    waits: Arc<AtomicBool>,
+}
+
+impl Reading {
+    fn new(skip: u64, sender: mpsc::Sender<Result<Read, TransportError>>) -> Self {
+        Self {
+            sender,
+            skip,
+            passed: 0,
+            // What is passed over stands in the file already.
+            waits: Arc::new(AtomicBool::new(skip == 0)),
+        }
+    }
+
+    /// Reads until the end, an error, or until no one wants more.
+    fn read_all(mut self, files: Files, wanted: IsWanted) {
+        let go_on = match files {
+            Files::InTurn(mut files) => files.iter_mut().try_for_each(|file| self.read(file)),
+            Files::Growing(path) => {
+                let name = path.display().to_string();
+                let sender = self.sender.clone();
+                let at_the_end = move || drop(sender.blocking_send(Ok(Read::AtTheEnd)));
+                let waits = Arc::clone(&self.waits);
+                let follow = Follow::new(path, waits, wanted, Box::new(at_the_end));
+                self.read(&mut Records::from_reader(name, follow))
+            }
+        };
+        if go_on.is_continue() && self.passed < self.skip {
+            // Where no one listens any more, no one wants to know.
+            let _ = self.put(Ok(Read::Passed(self.passed)));
+        }
+    }
+
+    fn read(&mut self, records: &mut Records) -> ControlFlow<()> {
+        loop {
+            let read = match records.next_record() {
+                Ok(None) => return ControlFlow::Continue(()),
+                Ok(Some(record)) => match record.content {
+                    Content::Bytes(_) if self.passed < self.skip => {
+                        self.passed += 1;
+                        if self.passed < self.skip {
+                            continue;
+                        }
+                        self.waits.store(true, Ordering::Relaxed);
+                        Ok(Read::Passed(self.passed))
+                    }
+                    Content::Bytes(bytes) => Ok(Read::Record(Bytes::copy_from_slice(bytes))),
+                    Content::TooLarge { .. } => Ok(Read::TooLarge),
+                },
+                Err(error) => Err(error),
+            };
+            self.put(read)?;
+        }
+    }
+
+    /// Hands it over; breaks off after an error, and where no one wants more.
+    fn put(&self, read: Result<Read, TransportError>) -> ControlFlow<()> {
+        let failed = read.is_err();
+        match self.sender.blocking_send(read) {
+            Ok(()) if !failed => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
         }
     }
 }
@@ -126,7 +325,10 @@ fn read_all(mut records: Records, sender: &mpsc::Sender<Result<Read, TransportEr
 #[async_trait]
 impl Source for FileSource {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::stream().with_replay()
+        match self.replays {
+            true => Capabilities::stream().with_replay(),
+            false => Capabilities::stream(),
+        }
     }
 
     async fn receive(&mut self, limit: usize) -> Result<Vec<Record>, TransportError> {
@@ -134,33 +336,59 @@ impl Source for FileSource {
             Pace::Full => limit.max(1),
             Pace::PerSecond(_) => 1,
         };
-        let mut batch = Vec::new();
+        self.wait_for_others().await;
         self.keep_pace().await;
+        let mut batch = Vec::new();
         while batch.len() < limit {
+            if batch.is_empty() && self.at_the_end {
+                self.caught_up.send_replace(true);
+            }
+            let read = &mut self.begin(0)?.read;
             // Only the first is waited for: nothing is held when the caller gives up.
             let read = match batch.is_empty() {
-                true => self.read.recv().await,
-                false => self.read.try_recv().ok(),
+                true => read.recv().await,
+                false => read.try_recv().ok(),
             };
             match read {
                 None => break,
-                Some(Ok(Read::Record(payload))) => batch.push(Record::new("", payload)),
+                Some(Ok(Read::Record(line))) => batch.push(self.record(line)),
                 Some(Ok(Read::TooLarge)) => self.losses.too_large += 1,
+                Some(Ok(Read::AtTheEnd)) => self.at_the_end = true,
+                // Who asked for it gave up.
+                Some(Ok(Read::Passed(_))) => {}
                 // Tell of it at the next call: what was read before counts.
                 Some(Err(error)) if batch.is_empty() => return Err(error),
                 Some(Err(error)) => {
                     let (sender, read) = mpsc::channel(1);
                     // The channel is new and has room for it.
                     let _ = sender.try_send(Err(error));
-                    self.read = read;
+                    self.begin(0)?.read = read;
                     break;
                 }
             }
         }
-        if !batch.is_empty() {
-            self.handed_over();
+        match batch.is_empty() {
+            true => drop(self.caught_up.send_replace(true)),
+            false => self.handed_over(),
         }
         Ok(batch)
+    }
+
+    /// Nothing is copied of those that are passed over.
+    async fn skip(&mut self, records: u64) -> Result<u64, TransportError> {
+        let mut passed = 0;
+        while passed < records {
+            match self.begin(records)?.read.recv().await {
+                None => break,
+                Some(Ok(Read::Passed(all))) => return Ok(all),
+                // It was begun before.
+                Some(Ok(Read::Record(_))) => passed += 1,
+                Some(Ok(Read::TooLarge)) => self.losses.too_large += 1,
+                Some(Ok(Read::AtTheEnd)) => self.at_the_end = true,
+                Some(Err(error)) => return Err(error),
+            }
+        }
+        Ok(passed)
     }
 
     fn losses(&self) -> Losses {
@@ -274,5 +502,55 @@ mod tests {
         let mut source = FileSource::new(records, Pace::Full).unwrap();
         assert_eq!(source.receive(10).await.unwrap()[0].payload, "2");
         assert_eq!(source.losses().too_large, 1);
+    }
+
+    #[test]
+    fn a_line_that_ends_a_stream_is_known_however_it_is_spaced() {
+        for (line, ends) in [
+            (r#"{"name":"end"}"#, true),
+            (r#"{"name": "end"}"#, true),
+            (r#" { "name" : "end" , "instance": "a" }"#, true),
+            (r#"{"name":"ends"}"#, false),
+            (r#"{"name":"end""#, false),
+            (r#"{"names":"end"}"#, false),
+            (r#"{"finding_type":"x","name":"end"}"#, false),
+            ("", false),
+        ] {
+            assert_eq!(ends_stream(line.as_bytes()), ends, "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_in_turn_are_one_stream_and_are_passed_over_as_one() {
+        let files = || {
+            let texts = ["1\n2\n", "", "3\n4"].map(|t| Records::from_reader("f", Cursor::new(t)));
+            FileSource::in_turn(texts.into(), Pace::Full).unwrap()
+        };
+        assert_eq!(files().name(), "f, f, f");
+        let mut source = files();
+        assert_eq!(source.skip(3).await.unwrap(), 3);
+        assert_eq!(source.receive(9).await.unwrap()[0].payload, "4");
+        let mut source = files();
+        assert_eq!(source.receive(1).await.unwrap()[0].payload, "1");
+        assert_eq!(source.skip(2).await.unwrap(), 2);
+        assert_eq!(source.receive(9).await.unwrap()[0].payload, "4");
+        assert_eq!(files().skip(9).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_too_large_is_none_that_is_passed_over() {
+        let text = format!("1\n\"{}\"\n2\n3\n", "x".repeat(100));
+        let records = Records::from_reader("f", Cursor::new(text)).with_limit(10);
+        let mut source = FileSource::new(records, Pace::Full).unwrap();
+        assert_eq!(source.skip(2).await.unwrap(), 2);
+        assert_eq!(source.receive(9).await.unwrap()[0].payload, "3");
+        assert_eq!(source.losses().too_large, 1);
+    }
+
+    #[test]
+    fn what_is_gone_cannot_be_replayed() {
+        let source = source("1", Pace::Full);
+        assert!(source.capabilities().replay);
+        assert!(!source.once().capabilities().replay);
     }
 }

@@ -18,6 +18,12 @@ pub enum Wrong {
     Hasty,
     /// A source that is opened again begins behind what is sent next.
     SkipsOne,
+    /// It passes over one record too many.
+    PassesOverTooMany,
+    /// It says that it passed over records, and gives them all the same.
+    OnlySaysSo,
+    /// It passes over records and says that it did not.
+    DoesNotSaySo,
 }
 
 pub struct Log(pub Wrong);
@@ -104,6 +110,20 @@ impl Source for Reader {
             *self.topic.committed.lock().unwrap() = self.next;
         }
         Ok(batch)
+    }
+
+    async fn skip(&mut self, records: u64) -> Result<u64, TransportError> {
+        let passed = match self.topic.wrong {
+            Wrong::OnlySaysSo => 0,
+            Wrong::PassesOverTooMany => records + 1,
+            _ => records,
+        };
+        let passed = usize::try_from(passed).unwrap();
+        self.next = (self.next + passed).min(self.records.borrow().len());
+        Ok(match self.topic.wrong {
+            Wrong::DoesNotSaySo => 0,
+            _ => records,
+        })
     }
 
     async fn commit(&mut self, records: u64) -> Result<(), TransportError> {

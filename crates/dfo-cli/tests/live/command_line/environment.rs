@@ -76,7 +76,9 @@ fn a_variable_that_makes_no_sense_is_named() {
         ran.complains(name);
     }
     let ran = serve(&here, "").env("DFOPTIMIZER_TRANSPORT", "mofka").run();
-    ran.exits(2).complains("mofka").complains("there is: zmq");
+    ran.exits(2)
+        .complains("mofka")
+        .complains("there is: file, zmq");
 }
 
 #[test]
