@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dfo_planner::{Planner, Settings};
+use dfo_planner::{Planner, Settings, State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -21,6 +21,8 @@ pub type Positions = BTreeMap<String, u64>;
 pub struct NewHead<'a> {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+    /// The name of the node that the planner was told it runs on.
+    pub node: Option<&'a str>,
     /// How the planner decides.
     pub settings: &'a Settings,
     /// The planner, after every event that was appended.
@@ -50,6 +52,8 @@ pub struct Head {
     pub at_ms: u64,
     /// Why the segment begins.
     pub opened: Opened,
+    /// The name of the node that the planner was told it runs on.
+    pub node: Option<String>,
     /// How the planner decided from here on.
     pub settings: Settings,
     /// How many records of each end had been taken.
@@ -89,9 +93,10 @@ pub(crate) fn write(
         at_ms: head.at_ms,
         opened,
         positions,
-        settings: planner_state::raw_settings(head.settings),
+        node: head.node,
+        settings: head.settings,
         companion: head.companion,
-        state: planner_state::raw(head.planner),
+        state: head.planner.state(),
     };
     let mut buffer = Vec::new();
     line::write(&mut buffer, &line).map_err(|e| unwritable(e.to_string()))?;
@@ -106,6 +111,7 @@ pub(crate) fn read(line: &[u8]) -> Result<Head, String> {
         seq: head.seq,
         at_ms: head.at_ms,
         opened: head.opened,
+        node: head.node,
         settings: head.settings,
         positions: head.positions,
         companion: head.companion,
@@ -120,9 +126,11 @@ struct HeadLine<'a> {
     at_ms: u64,
     opened: Opened,
     positions: &'a Positions,
-    settings: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    settings: &'a Settings,
     companion: &'a serde_json::Value,
-    state: Box<RawValue>,
+    state: State<'a>,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +138,8 @@ struct HeadIn {
     seq: u64,
     at_ms: u64,
     opened: Opened,
+    #[serde(default)]
+    node: Option<String>,
     positions: Positions,
     settings: Settings,
     companion: serde_json::Value,

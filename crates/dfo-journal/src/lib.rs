@@ -24,7 +24,9 @@
 //!
 //! let mut planner = recovered.planner;
 //! let companion = serde_json::Value::Null;
-//! let head = NewHead { at_ms: 0, settings: &settings, planner: &planner, companion: &companion };
+//! let head = NewHead {
+//!     at_ms: 0, node: None, settings: &settings, planner: &planner, companion: &companion,
+//! };
 //! let mut journal = Writer::start(
 //!     recovered.folder, Options::default(), recovered.go_on, &head, |report| drop(report),
 //! )?;

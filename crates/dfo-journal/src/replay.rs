@@ -202,9 +202,13 @@ impl Replay {
     }
 
     /// Whether the planner is what the head says. `None` where that cannot be told.
-    fn comes_to(&self, head: &Head) -> Option<bool> {
+    fn comes_to(&mut self, head: &Head) -> Option<bool> {
         if self.has_lost {
             return None;
+        }
+        // A service that starts tells its planner where it runs.
+        if let (Opened::Start, Some(node)) = (head.opened, &head.node) {
+            self.planner = self.planner.take().map(|p| p.on_node(node));
         }
         let state = planner_state::saved(self.planner.as_ref()?).ok()?;
         let settings = &self.settings_of.as_ref()?.settings;

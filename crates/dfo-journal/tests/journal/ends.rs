@@ -28,7 +28,6 @@ fn what_was_written_is_folded() {
 }
 
 #[test]
-#[ignore = "needs the planner's state"]
 fn many_starts_and_rotations_verify() {
     let folder = folder();
     for _ in 0..3 {
@@ -166,7 +165,6 @@ fn an_empty_folder_and_none_at_all_are_new_journals() {
 }
 
 #[test]
-#[ignore = "needs the planner's state"]
 fn other_settings_count_from_the_next_start_on() {
     let folder = folder();
     let mut scene = Scene::start(folder.path());

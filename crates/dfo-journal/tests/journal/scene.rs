@@ -49,6 +49,7 @@ impl Scene {
         let companion = recovered.companion.unwrap_or_default();
         let head = NewHead {
             at_ms: 0,
+            node: None,
             settings: &settings,
             planner: &recovered.planner,
             companion: &companion,
@@ -118,6 +119,7 @@ impl Scene {
     pub fn rotate(&mut self) -> u64 {
         let head = NewHead {
             at_ms: 9,
+            node: None,
             settings: &self.settings,
             planner: &self.planner,
             companion: &self.companion,
