@@ -21,15 +21,17 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["dfo-model", "dfo-transport", "mofka-sys"],
     ),
     ("mofka-sys", &[]),
+    ("dfo-journal", &["dfo-model", "dfo-planner"]),
     ("dfo-context", &["dfo-model", "dfo-transport"]),
     ("dfo-python", &["dfo-context", "dfo-transport-zmq"]),
     (
         "dfo-service",
-        &["dfo-model", "dfo-planner", "dfo-transport"],
+        &["dfo-journal", "dfo-model", "dfo-planner", "dfo-transport"],
     ),
     (
         "dfo-cli",
         &[
+            "dfo-journal",
             "dfo-knobs-dlio",
             "dfo-knobs-torch",
             "dfo-model",
@@ -58,6 +60,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "dfo-cli",
             "dfo-context",
+            "dfo-journal",
             "dfo-knobs-dlio",
             "dfo-knobs-torch",
             "dfo-model",

@@ -1,0 +1,69 @@
+//! A journal for reading: its segments in order.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::JournalError;
+use crate::folder::{self, Listed};
+use crate::problem::{Flaw, Problem};
+use crate::segment::Segment;
+
+/// A journal that is read, and not written to. It may be in use.
+#[derive(Debug)]
+pub struct Archive {
+    folder: PathBuf,
+    pub(crate) segments: Vec<Listed>,
+    others: Vec<String>,
+}
+
+impl Archive {
+    /// Looks which segments there are. A folder without any is an empty journal.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn open(folder: impl Into<PathBuf>) -> Result<Archive, JournalError> {
+        let folder = folder.into();
+        let (segments, others) = folder::segments(&folder)?;
+        Ok(Archive {
+            folder,
+            segments,
+            others,
+        })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How many segments there are.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The sizes of all segments together.
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Whether there is no segment at all.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The files that end like a segment and are none.
+    pub(crate) fn strangers(&self) -> impl Iterator<Item = Problem> {
+        self.others.iter().map(|name| Problem {
+            segment: name.clone(),
+            line: None,
+            what: Flaw::NoSegment,
+        })
+    }
+
+    /// The newest segment that has a usable head, and the ones after it.
+    pub(crate) fn newest_usable(&self) -> Option<(usize, Segment)> {
+        let newest_first = self.segments.iter().enumerate().rev();
+        newest_first
+            .map(|(i, listed)| (i, Segment::read(listed)))
+            .find(|(_, segment)| segment.head.is_ok())
+    }
+}
