@@ -4,11 +4,12 @@
 use dfo_model::Value;
 use serde::{Deserialize, Serialize};
 
-use super::{Closed, KnobNodes, Ledger, OpenPlan, Origin, Plan, Reach, Scope};
+use super::closed::{Closed, SavedId};
+use super::{KnobNodes, Ledger, OpenPlan, Origin, Plan, Reach, Scope};
 use crate::account::{Account, Action, SavedAccount};
 use crate::clock::{Clock, Stamp, Time};
-use crate::decision::Name;
 use crate::nodes::{NodeId, Nodes, SavedNodes};
+use crate::plan_ids::PlanIds;
 use crate::registry::{KnobId, Registry};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -24,7 +25,7 @@ pub(crate) struct SavedLedger {
     open: Vec<SavedPlan>,
     /// In the order of closing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    closed: Vec<(Name, Closed)>,
+    closed: Vec<(SavedId, Closed)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ impl SavedLedger {
 }
 
 impl Ledger {
-    pub(crate) fn saved(&self) -> SavedLedger {
+    pub(crate) fn saved(&self, ids: &PlanIds) -> SavedLedger {
         let knobs = self.job_accounts.iter().zip(&self.knob_nodes);
         let mut open: Vec<&OpenPlan> = self.open.values().collect();
         open.sort_unstable_by_key(|open| open.waiting.1);
@@ -80,7 +81,7 @@ impl Ledger {
                     waiting_since: open.waiting.0,
                 })
                 .collect(),
-            closed: self.closed.saved(),
+            closed: self.closed.saved(ids),
         }
     }
 
@@ -89,6 +90,7 @@ impl Ledger {
         saved: SavedLedger,
         registry: &Registry,
         clock: &Clock,
+        ids: &PlanIds,
     ) -> Result<Self, String> {
         let mut ledger = Ledger::new(nodes_remembered);
         let registered = registry.entries().count();
@@ -126,12 +128,13 @@ impl Ledger {
             ledger.open_again(open)?;
         }
         for (id, closed) in saved.closed {
+            let id = id.restored(ids)?;
             let wrong = |why| format!("the closed plan {id:?}: {why}");
             registry.check_id(closed.knob).map_err(wrong)?;
             if ledger.knows_plan(&id) {
                 return Err(wrong("it is there twice".to_owned()));
             }
-            ledger.closed.add(id, closed);
+            ledger.closed.add(id, closed.in_full());
         }
         while let Some(forgotten) = ledger.nodes.forget_one_too_many() {
             ledger.close_accounts_of(&forgotten);
