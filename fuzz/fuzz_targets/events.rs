@@ -1,7 +1,8 @@
 //! Any sequence of events, over few names and odd numbers.
 //!
-//! Nothing may panic; the same events give the same decisions; there is never more than one pending
-//! plan for a knob and node; every plan is a change to a finite value; what is remembered is bounded.
+//! Nothing may panic; the same events give the same decisions, also to a planner that is saved and
+//! restored now and then; there is never more than one pending plan for a knob and node; every plan
+//! is a change to a finite value; what is remembered is bounded.
 
 #![no_main]
 
@@ -10,7 +11,7 @@ use dfo_model::{
     Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobType, Number,
     PublishMode, Range, Registration, Response, StepMode, Value,
 };
-use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings, Silence};
+use dfo_planner::{Command, Decisions, Event, PlanIds, Planner, Settings, Silence};
 use libfuzzer_sys::fuzz_target;
 
 const NODES_REMEMBERED: usize = 2;
@@ -37,15 +38,36 @@ fuzz_target!(|bytes: &[u8]| {
         let Ok(event) = Happening::arbitrary_with(&mut events, &plan_ids) else {
             break;
         };
+        if matches!(event, Happening::Restart) {
+            other = restored(&other, settings(bytes));
+        }
         let decisions = event.told_to(&mut one);
         let again = event.told_to(&mut other);
         assert_eq!(format!("{decisions:?}"), format!("{again:?}"));
         check(&one, &decisions, matches!(event, Happening::Finding(_)));
         plan_ids.extend(decisions.plans().map(|plan| plan.plan_id.clone()));
     }
+    assert_eq!(state(&one), state(&other));
 });
 
 fn planner(bytes: &[u8]) -> Planner {
+    Planner::new(settings(bytes), PlanIds::from_seed(0)).on_node("n1")
+}
+
+fn state(planner: &Planner) -> String {
+    serde_json::to_string(&planner.state()).expect("there is no odd number in it")
+}
+
+fn restored(planner: &Planner, settings: Settings) -> Planner {
+    let state = state(planner);
+    let mut from = serde_json::Deserializer::from_str(&state);
+    let restored = Planner::restored(settings, &mut from);
+    let restored = restored.unwrap_or_else(|e| panic!("{e} in {state}"));
+    assert_eq!(self::state(&restored), state);
+    restored
+}
+
+fn settings(bytes: &[u8]) -> Settings {
     let is_original = bytes.first().is_some_and(|b| b & 1 == 1);
     let mut settings = if is_original {
         Settings::original()
@@ -53,7 +75,7 @@ fn planner(bytes: &[u8]) -> Planner {
         Settings::default()
     };
     settings.nodes_remembered = NODES_REMEMBERED;
-    Planner::new(settings, PlanIds::from_seed(0)).on_node("n1")
+    settings
 }
 
 fn check(planner: &Planner, decisions: &Decisions, is_of_a_finding: bool) {
@@ -85,17 +107,22 @@ enum Happening {
     Finding(FindingView<'static>),
     Ack(Ack),
     GlobalPlan(ActionPlan),
+    Command(Command),
+    /// Of the process: one planner is saved and restored. No event of the planner's.
+    Restart,
 }
 
 impl Happening {
     fn arbitrary_with(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<Self> {
-        Ok(match u.int_in_range(0..=9)? {
+        Ok(match u.int_in_range(0..=12)? {
             0 => Happening::Registration(registration(u)?),
             8 => Happening::Bootstrap(registration(u)?),
             9 => Happening::Silence {
                 knob: name(u)?,
                 node: *u.choose(&NODES)?,
             },
+            10 => Happening::Command(command(u)?),
+            11 | 12 => Happening::Restart,
             1 | 2 => Happening::Ack(ack(u, plan_ids)?),
             3 => Happening::GlobalPlan(global_plan(u, plan_ids)?),
             _ => Happening::Finding(finding(u)?),
@@ -110,6 +137,8 @@ impl Happening {
             Happening::Finding(finding) => Event::Finding(finding),
             Happening::Ack(ack) => Event::Ack(ack),
             Happening::GlobalPlan(plan) => Event::GlobalPlan(plan),
+            Happening::Command(command) => Event::Command(command),
+            Happening::Restart => return Decisions::default(),
         })
     }
 }
@@ -230,6 +259,15 @@ fn global_plan(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<ActionPl
             .iter()
             .map(|n| (*n).to_owned())
             .collect(),
+    })
+}
+
+/// Thawed as often as frozen: a planner that is frozen makes no plans.
+fn command(u: &mut Unstructured<'_>) -> Result<Command> {
+    let knob = u.ratio(3, 4)?.then(|| name(u)).transpose()?;
+    Ok(match u.arbitrary()? {
+        true => Command::Freeze { knob },
+        false => Command::Thaw { knob: None },
     })
 }
 

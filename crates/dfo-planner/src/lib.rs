@@ -57,6 +57,31 @@
 //! in force at once and pending until it is acknowledged. The rules, with their numbers, stand in
 //! the repository's `docs/planner.md`.
 //!
+//! # Saving and restoring
+//!
+//! Folding all events again can take long. [`Planner::state`] is everything that a planner knows but
+//! its settings, for any format of `serde` that says what stands in it; [`Planner::restored`] makes a
+//! planner of it that decides as the one that was saved would have. A state that was damaged is an
+//! error that names what is wrong, not a planner that goes astray.
+//!
+//! ```
+//! use dfo_planner::{PlanIds, Planner, Settings};
+//!
+//! let planner = Planner::new(Settings::default(), PlanIds::from_seed(1)).on_node("n1");
+//! let text = serde_json::to_string(&planner.state())?;
+//!
+//! let mut from = serde_json::Deserializer::from_str(&text);
+//! let restored = Planner::restored(Settings::default(), &mut from)?;
+//! from.end()?;
+//! assert_eq!(serde_json::to_string(&restored.state())?, text);
+//!
+//! let mut damaged = serde_json::to_value(planner.state())?;
+//! damaged["freeze"]["knobs"] = vec![7].into();
+//! let error = Planner::restored(Settings::default(), damaged).unwrap_err();
+//! assert_eq!(error.to_string(), "the planner's state: freeze: there is no knob 7");
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+//!
 //! # What this crate is not for
 //!
 //! It receives and sends nothing (that is for a service around it), defines no knobs (`dfo-knobs-dlio`, or the

@@ -28,10 +28,41 @@ impl PlanIds {
     /// `plan_` and 32 hexadecimal digits.
     pub(crate) fn next_id(&mut self) -> String {
         self.count = self.count.wrapping_add(1);
-        let id = scrambled(self.seed.wrapping_add(self.count.wrapping_mul(STRIDE)));
+        self.id(self.count)
+    }
+
+    /// The id of that number, if it was given already.
+    pub(crate) fn given(&self, number: u64) -> Option<String> {
+        let is_given = (1..=self.count).contains(&number.into());
+        is_given.then(|| self.id(number.into()))
+    }
+
+    /// Which one of those given an id is, if it is one.
+    pub(crate) fn number_of(&self, id: &str) -> Option<u64> {
+        let digits = id.strip_prefix("plan_")?;
+        let place = unscrambled(u128::from_str_radix(digits, 16).ok()?);
+        let number = place.wrapping_sub(self.seed).wrapping_mul(STRIDE_BACK);
+        let number = u64::try_from(number).ok()?;
+        (self.given(number)? == id).then_some(number)
+    }
+
+    fn id(&self, number: u128) -> String {
+        let id = scrambled(self.seed.wrapping_add(number.wrapping_mul(STRIDE)));
         format!("plan_{id:032x}")
     }
 }
+
+/// Multiplying with it undoes multiplying with [`STRIDE`]. Each of Newton's steps doubles how many of
+/// the lowest bits are right; of an odd number itself three are.
+const STRIDE_BACK: u128 = {
+    let mut back = STRIDE;
+    let mut right_bits = 3;
+    while right_bits < 128 {
+        back = back.wrapping_mul(2_u128.wrapping_sub(STRIDE.wrapping_mul(back)));
+        right_bits *= 2;
+    }
+    back
+};
 
 /// A permutation of the 128-bit numbers: one id does not tell the next.
 fn scrambled(id: u128) -> u128 {
@@ -40,6 +71,16 @@ fn scrambled(id: u128) -> u128 {
         x = (x ^ (x >> 67)).wrapping_mul(STRIDE);
     }
     x ^ (x >> 64)
+}
+
+/// What [`scrambled`] made an id of. Shifts by half the bits or more undo themselves.
+fn unscrambled(id: u128) -> u128 {
+    let mut x = id ^ (id >> 64);
+    for _ in 0..2 {
+        x = x.wrapping_mul(STRIDE_BACK);
+        x ^= x >> 67;
+    }
+    x
 }
 
 /// Hexadecimal digits in a text: few formats have numbers of 128 bits.
@@ -73,6 +114,30 @@ mod tests {
         let seen: HashSet<_> = (0..200_000).map(|_| ids.next_id()).collect();
         assert_eq!(seen.len(), 200_000);
         assert!(seen.iter().all(|id| id.len() == "plan_".len() + 128 / 4));
+    }
+
+    #[test]
+    fn the_number_of_an_id_is_found() {
+        for seed in [0, 7, u128::MAX, STRIDE] {
+            let mut ids = PlanIds::from_seed(seed);
+            for number in 1..100 {
+                let id = ids.next_id();
+                assert_eq!(ids.number_of(&id), Some(number));
+                assert_eq!(ids.given(number), Some(id));
+            }
+            assert_eq!(ids.given(0), None);
+            assert_eq!(ids.given(100), None);
+            assert_eq!(ids.number_of(&ids.clone().next_id()), None);
+            let first = ids.given(1).unwrap();
+            for other in [
+                "above",
+                "plan_",
+                &first.to_uppercase(),
+                &format!("{first}0"),
+            ] {
+                assert_eq!(ids.number_of(other), None);
+            }
+        }
     }
 
     #[test]

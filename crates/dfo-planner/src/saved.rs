@@ -53,7 +53,7 @@ impl Saved {
             plan_ids: planner.plan_ids.clone(),
             clock: planner.clock.saved(),
             registry: planner.registry.saved(),
-            ledger: planner.ledger.saved(),
+            ledger: planner.ledger.saved(&planner.plan_ids),
             suppressions: planner.suppressions.saved(),
             presence: planner.presence.saved(),
             freeze: planner.freeze.clone(),
@@ -66,8 +66,8 @@ impl Saved {
         let most_nodes = settings.nodes_remembered;
         let clock = Clock::restored(settings.new_run_below, self.clock);
         let clock = clock.map_err(in_part("clock"))?;
-        let registry = Registry::restored(self.registry).map_err(in_part("registry"))?;
-        let ledger = Ledger::restored(most_nodes, self.ledger, &registry, &clock);
+        let registry = Registry::restored(&self.registry).map_err(in_part("registry"))?;
+        let ledger = Ledger::restored(most_nodes, self.ledger, &registry, &clock, &self.plan_ids);
         let suppressions = Suppressions::restored(settings.suppression_patience, self.suppressions);
         let presence = Presence::restored(most_nodes, self.presence, &registry);
         for knob in self.freeze.knobs() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::Action;
 use crate::decision::Name;
+use crate::plan_ids::PlanIds;
 use crate::registry::KnobId;
 use crate::saved::is_default;
 
@@ -18,6 +19,7 @@ const MOST: usize = 16_384;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Closed {
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) closing: Closing,
     pub(crate) knob: KnobId,
     /// It went to many applications, each of which acknowledges it.
@@ -57,10 +59,15 @@ impl ClosedPlans {
     }
 
     /// In the order of closing.
-    pub(crate) fn saved(&self) -> Vec<(Name, Closed)> {
+    pub(crate) fn saved(&self, ids: &PlanIds) -> Vec<(SavedId, Closed)> {
         let all = self.order.iter();
-        all.filter_map(|id| Some((id.clone(), self.get(id)?.clone())))
-            .collect()
+        let all = all.filter_map(|id| Some((id, self.get(id)?)));
+        all.map(|(id, closed)| {
+            let ours = ids.number_of(id).map(SavedId::Ours);
+            let id = ours.unwrap_or_else(|| SavedId::Other(id.clone()));
+            (id, closed.shortened())
+        })
+        .collect()
     }
 
     pub(crate) fn add(&mut self, id: Name, closed: Closed) {
@@ -74,6 +81,46 @@ impl ClosedPlans {
     }
 }
 
+/// A plan's id, as it is written down: of ours, which one it was.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SavedId {
+    Ours(u64),
+    Other(Name),
+}
+
+impl SavedId {
+    pub(super) fn restored(self, ids: &PlanIds) -> Result<Name, String> {
+        match self {
+            SavedId::Other(name) => Ok(name),
+            SavedId::Ours(number) => match ids.given(number) {
+                Some(id) => Ok(id.into()),
+                None => Err(format!("closed: no plan {number} was made")),
+            },
+        }
+    }
+}
+
+impl Closed {
+    /// Without the value that is in force where it is the one that the plan asked for.
+    fn shortened(&self) -> Self {
+        let applied = self.applied.as_ref().filter(|value| **value != self.wanted);
+        Closed {
+            applied: applied.cloned(),
+            wanted: self.wanted.clone(),
+            ..*self
+        }
+    }
+
+    /// What was [shortened](Self::shortened): a plan that was applied always has its value.
+    pub(super) fn in_full(mut self) -> Self {
+        if self.applied.is_none() && self.closing == Closing::default() {
+            self.applied = Some(self.wanted.clone());
+        }
+        self
+    }
+}
+
 /// How a plan was closed, as it is written down.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -83,6 +130,13 @@ enum Word {
     Deferred,
     Expired,
     Superseded,
+}
+
+/// Most plans are applied, and then it is left out.
+impl Default for Closing {
+    fn default() -> Self {
+        Closing::Acknowledged(AckStatus::Applied)
+    }
 }
 
 impl From<Closing> for Word {

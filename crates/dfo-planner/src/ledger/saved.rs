@@ -4,11 +4,12 @@
 use dfo_model::Value;
 use serde::{Deserialize, Serialize};
 
-use super::{Closed, KnobNodes, Ledger, OpenPlan, Origin, Plan, Reach, Scope};
+use super::closed::{Closed, SavedId};
+use super::{KnobNodes, Ledger, OpenPlan, Origin, Plan, Reach, Scope};
 use crate::account::{Account, Action, SavedAccount};
 use crate::clock::{Clock, Stamp, Time};
-use crate::decision::Name;
 use crate::nodes::{NodeId, Nodes, SavedNodes};
+use crate::plan_ids::PlanIds;
 use crate::registry::{KnobId, Registry};
 use crate::saved::is_default;
 
@@ -25,7 +26,7 @@ pub(crate) struct SavedLedger {
     open: Vec<SavedPlan>,
     /// In the order of closing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    closed: Vec<(Name, Closed)>,
+    closed: Vec<(SavedId, Closed)>,
     #[serde(skip_serializing_if = "is_default")]
     watches_started: u64,
 }
@@ -63,7 +64,7 @@ impl SavedLedger {
 }
 
 impl Ledger {
-    pub(crate) fn saved(&self) -> SavedLedger {
+    pub(crate) fn saved(&self, ids: &PlanIds) -> SavedLedger {
         let knobs = self.job_accounts.iter().zip(&self.knob_nodes);
         let mut open: Vec<&OpenPlan> = self.open.values().collect();
         open.sort_unstable_by_key(|open| open.waiting.1);
@@ -84,7 +85,7 @@ impl Ledger {
                     waiting_since: open.waiting.0,
                 })
                 .collect(),
-            closed: self.closed.saved(),
+            closed: self.closed.saved(ids),
             watches_started: self.watches_started,
         }
     }
@@ -94,6 +95,7 @@ impl Ledger {
         saved: SavedLedger,
         registry: &Registry,
         clock: &Clock,
+        ids: &PlanIds,
     ) -> Result<Self, String> {
         let mut ledger = Ledger::new(nodes_remembered);
         ledger.watches_started = saved.watches_started;
@@ -137,12 +139,13 @@ impl Ledger {
             ledger.open_again(open)?;
         }
         for (id, closed) in saved.closed {
+            let id = id.restored(ids)?;
             let wrong = |why| format!("the closed plan {id:?}: {why}");
             registry.check_id(closed.knob).map_err(wrong)?;
             if ledger.knows_plan(&id) {
                 return Err(wrong("it is there twice".to_owned()));
             }
-            ledger.closed.add(id, closed);
+            ledger.closed.add(id, closed.in_full());
         }
         while let Some(forgotten) = ledger.nodes.forget_one_too_many() {
             ledger.close_accounts_of(&forgotten);

@@ -42,7 +42,7 @@ impl Registry {
     }
 
     /// Every knob is checked as at its registration. What was refused of it then is so again.
-    pub(crate) fn restored(saved: SavedRegistry) -> Result<Self, String> {
+    pub(crate) fn restored(saved: &SavedRegistry) -> Result<Self, String> {
         let mut registry = Registry::default();
         for knob in &saved.knobs {
             if registry.get(&knob.id).is_some() {

@@ -1,5 +1,11 @@
 //! How settings are written, so that `read` takes them, in JSON and in TOML.
 
+#![expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::ref_option,
+    reason = "the shape that serde asks for"
+)]
+
 use serde::{Serialize, Serializer};
 
 use super::Patience;
@@ -56,10 +62,12 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        let mut others = Settings::default();
-        others.suppress_min_severity = f64::INFINITY;
-        others.pending_patience = Patience::Windows(0);
-        others.new_run_below = Some(i64::MAX);
+        let others = Settings {
+            suppress_min_severity: f64::INFINITY,
+            pending_patience: Patience::Windows(0),
+            new_run_below: Some(i64::MAX),
+            ..Settings::default()
+        };
         for settings in [Settings::default(), Settings::original(), others] {
             let json = serde_json::to_string(&settings).unwrap();
             assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), settings);
