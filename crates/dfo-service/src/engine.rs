@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use dfo_journal::{Mark, Report};
 use dfo_model::{
     Ack, ActionPlan, Decoded, Envelope, FindingView, Kind, ProblemKind, PublishMode, Registration,
 };
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use crate::counts::Counts;
 use crate::dead_letters::{DeadLetters, Kept};
 use crate::happening::{Channel, Happening, Observer, Unsent};
+use crate::journal::{Journal, OpenPlan, now_ms};
 use crate::outbox::{Frozen, Outbox, Standing};
 use crate::roster::{Gone, Heard, News, Roster};
 use crate::stand_in::StandIn;
@@ -27,6 +29,7 @@ pub(crate) struct Engine {
     /// Where plans go, each with the name of its sink.
     pub(crate) outboxes: Vec<(String, Arc<Outbox>)>,
     pub(crate) dead_letters: Option<DeadLetters>,
+    pub(crate) journal: Option<Journal>,
     pub(crate) observer: Box<dyn Observer>,
     pub(crate) counts: Counts,
 }
@@ -41,6 +44,17 @@ pub(crate) enum Took {
     EndOfStream,
 }
 
+/// Where a record came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct From<'a> {
+    /// The end's name.
+    pub(crate) end: &'a str,
+    /// How many of its records, this one included, have been taken.
+    pub(crate) n: u64,
+    /// Wall time, for people.
+    pub(crate) at_ms: u64,
+}
+
 /// An event that belongs to no window.
 const NO_WINDOW: i64 = -1;
 
@@ -49,7 +63,7 @@ const FROM_THE_OPERATOR: &str = "operator";
 
 impl Engine {
     /// Takes a record from the channel of findings.
-    pub(crate) fn take_finding(&mut self, from: &str, record: &Record) -> Took {
+    pub(crate) fn take_finding(&mut self, from: From<'_>, record: &Record) -> Took {
         let envelope = match Envelope::decode(&record.metadata) {
             Ok(envelope) => envelope,
             Err(problem) => {
@@ -69,35 +83,62 @@ impl Engine {
         Took::Record
     }
 
-    fn decide(&mut self, from: &str, record: &Record, finding: &FindingView<'_>) -> Took {
+    fn decide(&mut self, from: From<'_>, record: &Record, finding: &FindingView<'_>) -> Took {
         if let Err(Notice::InvalidFinding { field, why }) = Planner::check_finding(finding) {
             let problem = format!("{field}: {why}");
             self.refuse(Channel::Findings, from, &problem, record);
             return Took::Record;
         }
         self.counts.findings += 1;
-        self.let_the_stand_in_answer(finding);
-        let decisions = self.planner.handle(Event::Finding(finding));
-        self.conclude(finding.window_index, &decisions);
+        self.let_the_stand_in_answer(finding, from.at_ms);
+        let event = Event::Finding(finding);
+        let decisions = self.handle(event, finding.window_index, from.at_ms, Some(from));
         if let Some(stand_in) = &mut self.stand_in {
             stand_in.receive(finding, &decisions);
         }
-        self.let_the_stand_in_answer(finding);
+        self.let_the_stand_in_answer(finding, from.at_ms);
         Took::Finding
     }
 
-    fn let_the_stand_in_answer(&mut self, finding: &FindingView<'_>) {
-        let Some(stand_in) = &mut self.stand_in else {
+    fn let_the_stand_in_answer(&mut self, finding: &FindingView<'_>, at_ms: u64) {
+        if let Some(stand_in) = &mut self.stand_in {
+            let due = stand_in.due(finding);
+            self.answer(&due, finding.window_index, at_ms);
+        }
+    }
+
+    fn answer(&mut self, acks: &[Ack], window: i64, at_ms: u64) {
+        for ack in acks {
+            self.handle(Event::Ack(ack), window, at_ms, None);
+        }
+    }
+
+    /// Goes on where a journal ended: who was known, what nobody had answered.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        let Some(journal) = &self.journal else {
             return;
         };
-        for ack in stand_in.due(finding) {
-            let decisions = self.planner.handle(Event::Ack(&ack));
-            self.conclude(finding.window_index, &decisions);
+        let companion = journal.companion.clone();
+        self.roster.restore(&companion.applications, now);
+        let Some(stand_in) = &mut self.stand_in else {
+            companion
+                .open_plans
+                .iter()
+                .for_each(|open| self.send(&open.plan));
+            return;
+        };
+        let of_this_run = |open: &&OpenPlan| !open.is_of_an_earlier_run;
+        for open in companion.open_plans.iter().filter(of_this_run) {
+            stand_in.take(&open.plan, open.view.as_deref());
+        }
+        if let Some((window, view)) = &companion.last_finding {
+            let due = stand_in.due_in(*window, view.as_deref());
+            self.answer(&due, *window, now_ms());
         }
     }
 
     /// Takes a record from a control channel: a registration, an acknowledgement, or a farewell.
-    pub(crate) fn take_control(&mut self, from: &str, record: &Record, now: Instant) {
+    pub(crate) fn take_control(&mut self, from: From<'_>, record: &Record, now: Instant) {
         let envelope = match Envelope::decode(&record.metadata) {
             Ok(envelope) => envelope,
             Err(problem) => {
@@ -105,7 +146,7 @@ impl Engine {
             }
         };
         if envelope.ends_stream {
-            return self.take_farewell(&envelope.instance);
+            return self.take_farewell(&envelope.instance, from.at_ms);
         }
         match envelope.kind.or_else(|| kind_of_payload(&record.payload)) {
             Some(Kind::KnobRegistration) => self.take_registration(from, record, now),
@@ -118,7 +159,7 @@ impl Engine {
         }
     }
 
-    fn take_registration(&mut self, from: &str, record: &Record, now: Instant) {
+    fn take_registration(&mut self, from: From<'_>, record: &Record, now: Instant) {
         let decoded = Registration::decode(&record.payload);
         let problem = problem_of(&decoded);
         let Some(registration) = decoded.message else {
@@ -144,22 +185,22 @@ impl Engine {
             function: &registration.function_name,
             knobs: registration.knobs.len(),
         });
-        let decisions = self.planner.handle(Event::Registration(&registration));
-        self.conclude(NO_WINDOW, &decisions);
+        let event = Event::Registration(&registration);
+        self.handle(event, NO_WINDOW, from.at_ms, Some(from));
     }
 
-    fn take_ack(&mut self, from: &str, record: &Record) {
+    fn take_ack(&mut self, from: From<'_>, record: &Record) {
         let decoded = Ack::decode(&record.payload);
         let problem = problem_of(&decoded);
         let Some(ack) = decoded.message else {
             return self.refuse(Channel::Control, from, &problem.unwrap_or_default(), record);
         };
         self.counts.acks += 1;
-        let decisions = self.planner.handle(Event::Ack(&ack));
-        self.conclude(ack.window_index.unwrap_or(NO_WINDOW), &decisions);
+        let window = ack.window_index.unwrap_or(NO_WINDOW);
+        self.handle(Event::Ack(&ack), window, from.at_ms, Some(from));
     }
 
-    fn take_farewell(&mut self, instance: &str) {
+    fn take_farewell(&mut self, instance: &str, at_ms: u64) {
         let Some(gone) = self.roster.remove(instance) else {
             self.counts.unknown_farewells += 1;
             return;
@@ -169,15 +210,24 @@ impl Engine {
             instance: &gone.instance,
             node: &gone.node,
         });
-        self.silence(&gone);
+        self.silence(&gone, true, at_ms);
     }
 
     /// An operator asks for something. What came of it.
     pub(crate) fn take_command(&mut self, command: &Command) -> Decisions {
+        // A freeze counts before anything else leaves.
         let decisions = self.planner.handle(Event::Command(command));
-        // Before anything else leaves.
         self.keep_what_is_frozen();
-        self.conclude(NO_WINDOW, &decisions);
+        self.conclude(
+            Event::Command(command),
+            NO_WINDOW,
+            now_ms(),
+            None,
+            &decisions,
+        );
+        if let Some(stand_in) = &mut self.stand_in {
+            decisions.plans().for_each(|plan| stand_in.take(plan, None));
+        }
         decisions
     }
 
@@ -200,23 +250,54 @@ impl Engine {
                 instance: &gone.instance,
                 node: &gone.node,
             });
-            self.silence(&gone);
+            self.silence(&gone, false, now_ms());
         }
     }
 
-    fn silence(&mut self, gone: &Gone) {
+    fn silence(&mut self, gone: &Gone, left: bool, at_ms: u64) {
+        if let Some(journal) = &mut self.journal {
+            let mark = Mark::Gone {
+                instance: gone.instance.clone(),
+                node: gone.node.clone(),
+                left,
+            };
+            journal.mark(at_ms, &mark);
+        }
         for orphan in &gone.orphans {
             let silence = Silence {
                 knob: &orphan.knob,
                 node: orphan.node.as_deref(),
             };
-            let decisions = self.planner.handle(Event::Silence(silence));
-            self.conclude(NO_WINDOW, &decisions);
+            self.handle(Event::Silence(silence), NO_WINDOW, at_ms, None);
         }
     }
 
-    /// Puts what was decided into effect, and tells of it.
-    fn conclude(&mut self, window: i64, decisions: &Decisions) {
+    /// Has the planner decide on an event, and puts that into effect.
+    fn handle(
+        &mut self,
+        event: Event<'_>,
+        window: i64,
+        at_ms: u64,
+        from: Option<From<'_>>,
+    ) -> Decisions {
+        let decisions = self.planner.handle(event);
+        self.conclude(event, window, at_ms, from, &decisions);
+        decisions
+    }
+
+    /// Takes down what was decided, tells of it, and puts it into effect.
+    fn conclude(
+        &mut self,
+        event: Event<'_>,
+        window: i64,
+        at_ms: u64,
+        from: Option<From<'_>>,
+        decisions: &Decisions,
+    ) {
+        if let Some(journal) = &mut self.journal {
+            let from = from.map(|from| (from.end, from.n));
+            journal.append(at_ms, from, event, decisions);
+        }
         if decisions.is_empty() {
             return;
         }
@@ -224,19 +305,68 @@ impl Engine {
         self.observer
             .observe(&Happening::Decided { window, decisions });
         for notice in decisions.notices() {
-            if let Notice::PlanExpired {
-                plan_id,
-                knob,
-                node,
-                ..
-            } = notice
-            {
-                self.withdraw(plan_id, knob, node.as_deref());
+            match notice {
+                Notice::PlanExpired {
+                    plan_id,
+                    knob,
+                    node,
+                    ..
+                } => self.withdraw(plan_id, |outbox| {
+                    outbox.withdraw(plan_id, knob, node.as_deref())
+                }),
+                Notice::PlanSuperseded { plan_id, .. } => {
+                    self.withdraw(plan_id, |outbox| outbox.withdraw_anywhere(plan_id));
+                }
+                _ => {}
             }
         }
-        if self.stand_in.is_none() {
-            decisions.plans().for_each(|plan| self.send(plan));
+        match &self.journal {
+            // They leave when their line is safe.
+            Some(_) => {}
+            None => self.send_all(decisions.plans()),
         }
+    }
+
+    /// Sends the plans whose lines are safe.
+    pub(crate) fn release(&mut self) {
+        while let Some(plan) = self.journal.as_mut().and_then(Journal::next_free) {
+            self.send_all([&plan]);
+        }
+    }
+
+    fn send_all<'p>(&mut self, plans: impl IntoIterator<Item = &'p ActionPlan>) {
+        // In a dry run no plan leaves.
+        if self.stand_in.is_none() {
+            plans.into_iter().for_each(|plan| self.send(plan));
+        }
+    }
+
+    /// Hands the journal what was taken down; a new segment, where it is time for one.
+    pub(crate) fn keep_journal(&mut self, now: Instant) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        journal.flush(now);
+        if journal.wants_new_segment()
+            && let Some(news) = journal.rotate(&self.planner, self.roster.known())
+        {
+            self.observer.observe(&Happening::Journal(&news));
+        }
+    }
+
+    /// Whether findings should wait for the disk.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_behind)
+    }
+
+    /// Takes what the journal's thread tells.
+    pub(crate) fn take_report(&mut self, report: Report, now: Instant) {
+        let news = self.journal.as_mut().and_then(|j| j.take(report));
+        if let Some(news) = news {
+            self.observer.observe(&Happening::Journal(&news));
+        }
+        self.release();
+        self.keep_journal(now);
     }
 
     fn send(&mut self, plan: &ActionPlan) {
@@ -256,10 +386,12 @@ impl Engine {
         }
     }
 
-    /// An expired plan that no one took must not be taken later: its value is no longer meant.
-    fn withdraw(&mut self, plan_id: &str, knob: &str, node: Option<&str>) {
+    /// A plan that is open no longer and that no one took must not be taken later: its value is no
+    /// longer meant.
+    fn withdraw(&mut self, plan_id: &str, take_out: impl Fn(&Outbox) -> bool) {
+        let is_held = self.journal.as_mut().is_some_and(|j| j.withdraw(plan_id));
         for at in 0..self.outboxes.len() {
-            if self.outboxes[at].1.withdraw(plan_id, knob, node) {
+            if is_held || take_out(&self.outboxes[at].1) {
                 self.leave_unsent(at, plan_id, Unsent::Withdrawn);
             }
         }
@@ -276,12 +408,19 @@ impl Engine {
         let Some((to, _)) = self.outboxes.get(at) else {
             return;
         };
+        if let Some(journal) = &mut self.journal {
+            let mark = Mark::Unsent {
+                plan_id: plan_id.to_owned(),
+                why: why.to_string(),
+            };
+            journal.mark(now_ms(), &mark);
+        }
         let happening = Happening::Unsent { plan_id, to, why };
         self.observer.observe(&happening);
     }
 
     /// A record that cannot be used.
-    fn refuse(&mut self, channel: Channel, from: &str, problem: &str, record: &Record) {
+    fn refuse(&mut self, channel: Channel, from: From<'_>, problem: &str, record: &Record) {
         match channel {
             Channel::Findings => self.counts.bad_findings += 1,
             Channel::Control | Channel::Plans => self.counts.bad_control += 1,
@@ -290,17 +429,17 @@ impl Engine {
     }
 
     /// Tells what is wrong with a record, and keeps it if there is where.
-    fn lay_aside(&mut self, channel: Channel, from: &str, problem: &str, record: &Record) {
+    fn lay_aside(&mut self, channel: Channel, from: From<'_>, problem: &str, record: &Record) {
         self.observer.observe(&Happening::BadRecord {
             channel,
-            from,
+            from: from.end,
             problem,
             record,
         });
         let Some(letters) = &mut self.dead_letters else {
             return;
         };
-        match letters.keep(channel.name(), from, problem, record) {
+        match letters.keep(channel.name(), from.end, problem, record) {
             Ok(Kept::Yes) => self.counts.dead_letters += 1,
             Ok(Kept::NoRoom) => self.counts.dead_letters_dropped += 1,
             Err(error) => {

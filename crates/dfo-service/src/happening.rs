@@ -7,6 +7,7 @@ use dfo_transport::{Record, TransportError};
 use serde::Serialize;
 
 use crate::counts::Counts;
+use crate::journal::JournalNews;
 
 /// Someone who is told what happens. It runs in the planner's task: it must not block for long.
 pub trait Observer: Send {
@@ -100,6 +101,8 @@ pub enum Happening<'a> {
         /// How often it has failed in turn.
         times: u32,
     },
+    /// The journal has something to tell.
+    Journal(&'a JournalNews),
     /// A file of dead letters cannot be written.
     DeadLetterFailed {
         /// Why.

@@ -44,6 +44,7 @@ mod delivery;
 mod engine;
 mod happening;
 mod intake;
+mod journal;
 mod latency;
 mod outbox;
 mod remote;
@@ -53,6 +54,7 @@ mod stand_in;
 
 pub use counts::{Counts, Tally};
 pub use happening::{Channel, Happening, Observer, Reason, Unsent};
+pub use journal::{FoundInJournal, Journal, JournalNews, JournalSettings};
 pub use latency::Latency;
 pub use remote::{
     ApplicationsStatus, Gone, JournalStatus, KnobStatus, Remote, SinkStatus, SourceStatus, Status,

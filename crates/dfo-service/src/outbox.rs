@@ -134,6 +134,20 @@ impl Outbox {
         true
     }
 
+    /// Takes a plan out, whomever it is for. Whether it was still here. Slower than
+    /// [`Outbox::withdraw`].
+    pub(crate) fn withdraw_anywhere(&self, plan_id: &str) -> bool {
+        let mut waiting = self.lock();
+        let found = waiting.plans.iter().find(|(_, plan)| plan.id == plan_id);
+        let Some(ticket) = found.map(|(ticket, _)| *ticket) else {
+            return false;
+        };
+        waiting.remove(ticket);
+        drop(waiting);
+        self.changed.notify_one();
+        true
+    }
+
     /// What is frozen waits on, from now on; all else may leave.
     pub(crate) fn freeze(&self, frozen: Frozen) {
         let mut waiting = self.lock();

@@ -13,6 +13,8 @@ use std::time::Duration;
 use dfo_model::Registration;
 use tokio::time::Instant;
 
+use crate::journal::{KnownApplication, KnownApplications};
+
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// The applications.
@@ -34,7 +36,7 @@ struct Application {
 }
 
 struct Registered {
-    digest: u64,
+    digest: Option<u64>,
     knobs: Vec<String>,
 }
 
@@ -94,6 +96,59 @@ impl Roster {
         }
     }
 
+    /// Takes over who was known before a restart. They have as long to be heard of as if they had been
+    /// heard just now.
+    pub(crate) fn restore(&mut self, known: &KnownApplications, now: Instant) {
+        for knob in &known.lasting {
+            self.owners.entry(knob.clone()).or_default().is_lasting = true;
+        }
+        for (instance, known) in &known.by_instance {
+            let mut functions = Map::default();
+            for (namespace, function, knobs) in &known.functions {
+                for knob in knobs {
+                    self.owners
+                        .entry(knob.clone())
+                        .or_default()
+                        .join(&known.node);
+                }
+                let registered = Registered {
+                    // What it said to the letter is not known: its next heartbeat is taken as news.
+                    digest: None,
+                    knobs: knobs.clone(),
+                };
+                functions.insert((namespace.clone(), function.clone()), registered);
+            }
+            let application = Application {
+                node: known.node.clone(),
+                last_heard: now,
+                functions,
+            };
+            self.applications.insert(instance.clone(), application);
+        }
+    }
+
+    /// Who is known, to be restored.
+    pub(crate) fn known(&self) -> KnownApplications {
+        let mut known = KnownApplications::default();
+        let lasting = self.owners.iter().filter(|(_, owners)| owners.is_lasting);
+        known.lasting.extend(lasting.map(|(knob, _)| knob.clone()));
+        for (instance, application) in &self.applications {
+            let functions = application.functions.iter();
+            let functions = functions.map(|((namespace, function), registered)| {
+                let knobs = registered.knobs.clone();
+                (namespace.clone(), function.clone(), knobs)
+            });
+            let mut functions: Vec<_> = functions.collect();
+            functions.sort_unstable();
+            let application = KnownApplication {
+                node: application.node.clone(),
+                functions,
+            };
+            known.by_instance.insert(instance.clone(), application);
+        }
+        known
+    }
+
     /// How many applications live.
     pub(crate) fn len(&self) -> usize {
         self.applications.len()
@@ -127,11 +182,11 @@ impl Roster {
         application.last_heard = now;
         let function = (said.namespace.clone(), said.function_name.clone());
         let before = application.functions.get(&function);
-        if before.is_some_and(|registered| registered.digest == digest) {
+        if before.is_some_and(|registered| registered.digest == Some(digest)) {
             return Heard::Heartbeat;
         }
         let registered = Registered {
-            digest,
+            digest: Some(digest),
             knobs: knobs().collect(),
         };
         let node = application.node.clone();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dfo_journal::Report;
 use dfo_planner::Planner;
 use dfo_transport::{Losses, Named, OptimizerEnds, Sink, Source};
 use tokio::sync::{mpsc, watch};
@@ -16,9 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::counts::Counts;
 use crate::dead_letters::DeadLetters;
 use crate::delivery::{Delivered, Delivery};
-use crate::engine::{Engine, Took};
+use crate::engine::{Engine, From, Took};
 use crate::happening::{Channel, Happening, Observer, Reason, Unsent};
 use crate::intake::{Arrival, Intake, What};
+use crate::journal::{Journal, now_ms};
 use crate::latency::Latency;
 use crate::outbox::Outbox;
 use crate::remote::{Remote, Requests};
@@ -79,6 +81,7 @@ pub struct Service {
     stand_in: Option<StandIn>,
     observer: Box<dyn Observer>,
     requests: Requests,
+    journal: Option<Journal>,
 }
 
 /// How a service ended.
@@ -126,6 +129,7 @@ impl Service {
             stand_in: None,
             observer: Box::new(Nobody),
             requests: Requests::new(),
+            journal: None,
         }
     }
 
@@ -133,6 +137,15 @@ impl Service {
     /// operator wants.
     pub fn remote(&self) -> Remote {
         self.requests.remote()
+    }
+
+    /// Keeps a journal. The planner has to be the one that was opened with it.
+    #[must_use]
+    pub fn journal(self, journal: Journal) -> Self {
+        Self {
+            journal: Some(journal),
+            ..self
+        }
     }
 
     /// With other settings.
@@ -178,6 +191,7 @@ impl Service {
             stand_in,
             observer,
             requests,
+            journal,
         } = self;
         let opened = settings.dead_letters.as_ref().map(|path| {
             let opened = DeadLetters::open(path, settings.dead_letter_limit);
@@ -196,6 +210,7 @@ impl Service {
                 stand_in,
                 outboxes: Vec::new(),
                 dead_letters: opened.transpose()?,
+                journal,
                 observer,
                 counts: Counts::default(),
             },
@@ -227,6 +242,8 @@ impl Service {
         }
         // What was frozen before stays frozen.
         running.engine.keep_what_is_frozen();
+        running.engine.resume(Instant::now());
+        running.engine.keep_journal(Instant::now());
         Ok(running)
     }
 }
@@ -268,6 +285,8 @@ struct Inlet {
 /// One source, as the planner's task sees it.
 struct Tap {
     name: String,
+    /// How many of its records were taken before a restart.
+    known: u64,
     /// How many of its records are done with.
     done: watch::Sender<u64>,
     losses: Losses,
@@ -300,12 +319,15 @@ impl Running {
             Channel::Findings => &mut self.findings,
             Channel::Control | Channel::Plans => &mut self.control,
         };
+        let positions = self.engine.journal.as_ref().map(Journal::positions);
+        let known = positions.and_then(|all| all.get(&name)).copied();
+        let known = known.unwrap_or(0);
         let (done, is_done) = watch::channel(0);
         let intake = Intake {
             from: inlet.sources.len(),
             name: name.clone(),
             source,
-            skip: 0,
+            skip: known,
             batch: self.settings.batch,
             arrivals: inlet.sender.clone(),
             done: is_done,
@@ -317,6 +339,7 @@ impl Running {
         };
         inlet.sources.push(Tap {
             name,
+            known,
             done,
             losses: Losses::default(),
             ended: 0,
@@ -353,7 +376,7 @@ impl Running {
             // Taken in turn, so that neither a flood of findings nor one of control starves the rest.
             let end = tokio::select! {
                 () = &mut stop => Some(Reason::Asked),
-                Some(arrival) = self.findings.receiver.recv() => {
+                Some(arrival) = self.findings.receiver.recv(), if !self.engine.is_behind() => {
                     if matches!(arrival.what, What::Records { .. }) {
                         last_finding = Instant::now();
                     }
@@ -363,6 +386,10 @@ impl Running {
                 Some(arrival) = self.news.1.recv() => self.take(Channel::Plans, arrival),
                 request = self.requests.next() => {
                     self.serve(request, IsStopping::No);
+                    None
+                }
+                report = report(&mut self.engine.journal) => {
+                    self.engine.take_report(report, Instant::now());
                     None
                 }
                 now = tick.tick() => {
@@ -376,6 +403,7 @@ impl Running {
                 Some(ended) = self.intakes.join_next() => broken(ended.err()),
                 Some(ended) = self.deliveries.join_next() => self.take_delivered(ended),
             };
+            self.engine.keep_journal(Instant::now());
             if let Some(reason) = end {
                 return reason;
             }
@@ -452,9 +480,16 @@ impl Running {
             Channel::Control | Channel::Plans => &mut self.control,
         };
         let tap = inlet.sources.get_mut(from)?;
-        for record in records {
+        let at_ms = now_ms();
+        let taken = tap.known + *tap.done.borrow();
+        for (n, record) in (taken + 1..).zip(records) {
+            let from = From {
+                end: &tap.name,
+                n,
+                at_ms,
+            };
             match channel {
-                Channel::Findings => match self.engine.take_finding(&tap.name, record) {
+                Channel::Findings => match self.engine.take_finding(from, record) {
                     Took::Finding => self.latency.observe(received.elapsed()),
                     Took::Record => {}
                     Took::EndOfStream => {
@@ -468,7 +503,7 @@ impl Running {
                     }
                 },
                 Channel::Control | Channel::Plans => {
-                    self.engine.take_control(&tap.name, record, now);
+                    self.engine.take_control(from, record, now);
                 }
             }
         }
@@ -521,6 +556,14 @@ impl Inlet {
             receiver,
             sources: Vec::new(),
         }
+    }
+}
+
+/// What the journal's thread tells next; for ever nothing, where there is no journal.
+async fn report(journal: &mut Option<Journal>) -> Report {
+    match journal {
+        Some(journal) => journal.report().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dfo_model::{Ack, AckStatus, FindingView};
+use dfo_model::{Ack, AckStatus, ActionPlan, FindingView};
 use dfo_planner::{Decisions, Notice};
 
 /// When the stand-in acknowledges.
@@ -45,11 +45,6 @@ impl StandIn {
 
     /// Takes the plans; each is applied in its window, or that many windows later.
     pub fn receive(&mut self, finding: &FindingView<'_>, decisions: &Decisions) {
-        let windows = match self.mode {
-            AckMode::Never => return,
-            AckMode::Immediate => 0,
-            AckMode::Delay(windows) => windows,
-        };
         for notice in decisions.notices() {
             match notice {
                 // A new run is another process: what this one had not applied is lost with it.
@@ -62,30 +57,44 @@ impl StandIn {
             }
         }
         for plan in decisions.plans() {
-            let window = plan.window_index.saturating_add(windows);
-            let ack = Ack {
-                knob_id: plan.knob_id.clone(),
-                old_value: plan.old_value.clone(),
-                new_value: Some(plan.new_value.clone()),
-                window_index: Some(window),
-                target_nodes: plan.target_nodes.clone(),
-                ..Ack::new(&plan.plan_id, AckStatus::Applied)
-            };
-            let view = finding.view_type.as_deref().map(str::to_owned);
-            self.received += 1;
-            self.waiting
-                .insert((window, self.received), Answer { ack, view });
+            self.take(plan, finding.view_type.as_deref());
         }
+    }
+
+    /// Takes one plan, whose finding had that axis.
+    pub(crate) fn take(&mut self, plan: &ActionPlan, view: Option<&str>) {
+        let windows = match self.mode {
+            AckMode::Never => return,
+            AckMode::Immediate => 0,
+            AckMode::Delay(windows) => windows,
+        };
+        let window = plan.window_index.saturating_add(windows);
+        let ack = Ack {
+            knob_id: plan.knob_id.clone(),
+            old_value: plan.old_value.clone(),
+            new_value: Some(plan.new_value.clone()),
+            window_index: Some(window),
+            target_nodes: plan.target_nodes.clone(),
+            ..Ack::new(&plan.plan_id, AckStatus::Applied)
+        };
+        let view = view.map(str::to_owned);
+        self.received += 1;
+        self.waiting
+            .insert((window, self.received), Answer { ack, view });
     }
 
     /// The acknowledgements that are due in a finding's window.
     pub fn due(&mut self, finding: &FindingView<'_>) -> Vec<Ack> {
+        self.due_in(finding.window_index, finding.view_type.as_deref())
+    }
+
+    /// The same, in a window of an axis.
+    pub(crate) fn due_in(&mut self, window: i64, view: Option<&str>) -> Vec<Ack> {
         if self.waiting.is_empty() {
             return Vec::new();
         }
-        let reached = self.waiting.range(..=(finding.window_index, u64::MAX));
-        let of_its_view =
-            reached.filter(|(_, a)| a.view.as_deref() == finding.view_type.as_deref());
+        let reached = self.waiting.range(..=(window, u64::MAX));
+        let of_its_view = reached.filter(|(_, a)| a.view.as_deref() == view);
         let due: Vec<(i64, u64)> = of_its_view.map(|(key, _)| *key).collect();
         let answers = due.iter().filter_map(|key| self.waiting.remove(key));
         answers.map(|answer| answer.ack).collect()

@@ -108,7 +108,7 @@ impl Closed {
         Closed {
             applied: applied.cloned(),
             wanted: self.wanted.clone(),
-            ..*self
+            ..self.clone()
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the planner's task answers to those who ask.
 
+use tokio::time::Instant;
+
 use super::Running;
 use crate::counts::Counts;
 use crate::happening::Channel;
@@ -51,7 +53,11 @@ impl Running {
             batches_of_findings: self.findings.receiver.len(),
             batches_of_control: self.control.receiver.len(),
             decision_latency: self.latency.clone(),
-            journal: None,
+            journal: self
+                .engine
+                .journal
+                .as_ref()
+                .map(|j| j.status(Instant::now())),
             counts: self.counts(),
         }
     }

@@ -3,6 +3,7 @@
 //! No more comes in, what has arrived is decided on, what is planned leaves, the ends are closed.
 //! Each part has its share of the time; what there was no time for is counted.
 
+use dfo_journal::Mark;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -10,6 +11,7 @@ use super::status::IsStopping;
 use super::{Ended, Inlet, Running, after, broken};
 use crate::happening::{Channel, Happening, Reason};
 use crate::intake::{Arrival, What};
+use crate::journal::now_ms;
 
 impl Running {
     /// Stops in order: no more comes in, what has arrived is decided on, what is planned leaves.
@@ -22,6 +24,8 @@ impl Running {
         // Half of the time for what has arrived; then the sinks have theirs, and a little is left, so
         // that what they say still counts.
         let failure = self.drain(after(now, time / 2)).await;
+        // Plans leave only when their lines are safe, here too.
+        self.settle_the_journal(after(now, time / 5 * 3)).await;
         for (_, outbox) in &self.engine.outboxes {
             outbox.close();
         }
@@ -31,6 +35,7 @@ impl Running {
             true => failure.or(later).unwrap_or(reason),
             false => reason,
         };
+        self.close_the_journal(&reason, after(now, time)).await;
         self.finish(reason)
     }
 
@@ -63,6 +68,35 @@ impl Running {
             failure = failure.or(end);
         }
         failure
+    }
+
+    /// Has everything that was decided made safe, as far as there is time; what may leave then leaves.
+    async fn settle_the_journal(&mut self, deadline: Instant) {
+        if let Some(journal) = &mut self.engine.journal {
+            journal.finish();
+        }
+        while let Some(journal) = &mut self.engine.journal
+            && !journal.is_settled()
+        {
+            let Ok(report) = timeout_at(deadline, journal.report()).await else {
+                break;
+            };
+            self.engine.take_report(report, Instant::now());
+        }
+        self.engine.release();
+    }
+
+    /// Takes the end down, and closes the journal, as far as there is time.
+    async fn close_the_journal(&mut self, reason: &Reason, deadline: Instant) {
+        let Some(mut journal) = self.engine.journal.take() else {
+            return;
+        };
+        self.engine.counts.undelivered += journal.held() as u64;
+        let reason = reason.to_string();
+        journal.mark(now_ms(), &Mark::Stopped { reason });
+        // Waits for the disk, which may hang.
+        let closed = tokio::task::spawn_blocking(move || drop(journal));
+        let _ = timeout_at(deadline, closed).await;
     }
 
     /// Waits until all tasks have ended. What failed, if something did.

@@ -1,0 +1,373 @@
+//! The journal of a running service: every event goes in before anything comes of it, and a plan
+//! leaves only once its line is safe.
+//!
+//! What the planner knows stands in the head of each segment; what the service knows besides stands
+//! there as the *companion*, and is folded from the lines after it.
+
+mod companion;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dfo_journal::{
+    JournalError, Mark, NewEntry, NewHead, Options, Positions, Problem, Report, SyncPolicy, Wish,
+    Writer, recover,
+};
+use dfo_model::ActionPlan;
+use dfo_planner::{Decisions, Event, Planner, Settings};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+pub(crate) use companion::{Companion, KnownApplication, KnownApplications, OpenPlan};
+
+use crate::remote::JournalStatus;
+
+/// Where a journal is, and how it is kept.
+#[derive(Debug, Clone)]
+pub struct JournalSettings {
+    /// Its folder; made where there is none.
+    pub folder: PathBuf,
+    /// How segments are written and kept.
+    pub options: Options,
+    /// While it cannot be written no plan leaves.
+    pub is_required: bool,
+}
+
+/// What was found when a journal was opened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct FoundInJournal {
+    /// Whether there was nothing yet.
+    pub is_new: bool,
+    /// Events since the newest head that were folded.
+    pub events: u64,
+    /// Bytes of a torn line that were cut off.
+    pub cut_bytes: u64,
+    /// What is wrong in what was read.
+    pub problems: Vec<Problem>,
+    /// Plans that await their acknowledgement: they are sent again.
+    pub open_plans: usize,
+}
+
+/// The journal of a service.
+#[derive(Debug)]
+pub struct Journal {
+    writer: Writer,
+    reports: mpsc::UnboundedReceiver<Report>,
+    is_required: bool,
+    sync: SyncPolicy,
+    settings: Settings,
+    node: Option<String>,
+    /// Plans whose lines are not safe yet, in the order of making.
+    held: VecDeque<(u64, ActionPlan)>,
+    /// Whether a line that a plan waits for has not been handed over.
+    wants_flush: Option<Wish>,
+    /// The newest line handed over at a time, until the disk has it.
+    unsynced: VecDeque<(u64, Instant)>,
+    safe_seq: u64,
+    status: JournalStatus,
+    /// What was known at the start besides the planner.
+    pub(crate) companion: Companion,
+}
+
+/// Something that a journal has to tell.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JournalNews {
+    /// It cannot be written.
+    Failed {
+        /// Why.
+        error: std::io::Error,
+        /// Whether plans wait until it can be.
+        holds_plans: bool,
+    },
+    /// It can be written again.
+    Recovered {
+        /// The numbers of the lines that are not in it.
+        lost: Range<u64>,
+    },
+    /// A segment was removed to keep within its size.
+    Cut {
+        /// Its file's name.
+        segment: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// A segment should have been removed and could not.
+    NotCut {
+        /// Its file's name.
+        segment: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A new segment could not begin.
+    NotRotated {
+        /// Why.
+        error: JournalError,
+    },
+}
+
+/// Findings wait while more than so many bytes wait for the disk.
+const MOST_BACKLOG: u64 = 64 << 20;
+
+impl Journal {
+    /// Opens a journal, and the planner as it was when the journal ended; in a new one, a planner that
+    /// knows nothing, whose plan ids come from `seed`.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written, or is in use; or its newest segment is of a later version.
+    pub fn open(
+        settings: JournalSettings,
+        planner: &Settings,
+        node: Option<String>,
+        seed: u128,
+    ) -> Result<(Journal, Planner, FoundInJournal), JournalError> {
+        let JournalSettings {
+            folder,
+            options,
+            is_required,
+        } = settings;
+        let mut companion = Companion::default();
+        let recovered = recover(folder, planner, seed, |since| companion.fold(&since))?;
+        let mut found = FoundInJournal {
+            is_new: recovered.is_new(),
+            events: recovered.tally.events,
+            cut_bytes: recovered.cut_bytes,
+            problems: recovered.problems,
+            open_plans: 0,
+        };
+        let mut of_node = recovered.planner;
+        if let Some(node) = &node {
+            of_node = of_node.on_node(node);
+        }
+        companion.keep_open_plans(&of_node);
+        found.open_plans = companion.open_plans.len();
+        let (sender, reports) = mpsc::unbounded_channel();
+        let sync = options.sync;
+        let saved = companion.saved();
+        let head = NewHead {
+            at_ms: now_ms(),
+            node: node.as_deref(),
+            settings: planner,
+            planner: &of_node,
+            companion: &saved,
+        };
+        // Where no one listens any more, no one wants to know.
+        let report = move |report| drop(sender.send(report));
+        let writer = Writer::start(recovered.folder, options, recovered.go_on, &head, report)?;
+        let safe_seq = writer.last_seq();
+        let journal = Journal {
+            writer,
+            reports,
+            is_required,
+            sync,
+            settings: planner.clone(),
+            node,
+            held: VecDeque::new(),
+            wants_flush: None,
+            unsynced: VecDeque::new(),
+            safe_seq,
+            status: JournalStatus {
+                is_required,
+                written_seq: safe_seq,
+                synced_seq: safe_seq,
+                ..JournalStatus::default()
+            },
+            companion,
+        };
+        Ok((journal, of_node, found))
+    }
+
+    /// Has a planner decide on an event before the service runs (a bootstrap), and takes it down.
+    pub fn decide(&mut self, planner: &mut Planner, event: Event<'_>) -> Decisions {
+        let decisions = planner.handle(event);
+        self.append(now_ms(), None, event, &decisions);
+        decisions
+    }
+
+    /// How many records of each end had been taken.
+    pub(crate) fn positions(&self) -> &Positions {
+        self.writer.positions()
+    }
+
+    /// Takes an event down, with what was decided on it. Its plans are held.
+    pub(crate) fn append(
+        &mut self,
+        at_ms: u64,
+        from: Option<(&str, u64)>,
+        event: Event<'_>,
+        decisions: &Decisions,
+    ) {
+        let mut view = None;
+        if let Event::Finding(finding) = event {
+            view = finding.view_type.as_deref();
+            self.companion.last_finding = match self.companion.last_finding.take() {
+                // The text is mostly the same, and is not copied then.
+                Some((_, last)) if last.as_deref() == view => Some((finding.window_index, last)),
+                _ => Some((finding.window_index, view.map(str::to_owned))),
+            };
+        }
+        let entry = NewEntry {
+            at_ms,
+            from,
+            event,
+            decisions,
+        };
+        let seq = self.writer.append(&entry);
+        self.companion.open_plans.note(decisions, view);
+        let mut wish = Wish::Written;
+        for plan in decisions.plans() {
+            self.held.push_back((seq, plan.clone()));
+            if self.sync == SyncPolicy::EachPlan {
+                wish = Wish::Durable;
+            }
+        }
+        self.wants_flush = self.wants_flush.max(Some(wish));
+    }
+
+    /// Takes down what the planner has no part in.
+    pub(crate) fn mark(&mut self, at_ms: u64, mark: &Mark) {
+        self.writer.mark(at_ms, mark);
+        self.wants_flush = self.wants_flush.max(Some(Wish::Written));
+    }
+
+    /// Takes a plan out that is open no longer. Whether it was still held.
+    pub(crate) fn withdraw(&mut self, plan_id: &str) -> bool {
+        let before = self.held.len();
+        self.held.retain(|(_, plan)| plan.plan_id != plan_id);
+        self.held.len() < before
+    }
+
+    /// Plans that wait for their lines to be safe.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Hands over what was taken down.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        if let Some(wish) = self.wants_flush.take() {
+            self.writer.flush(wish);
+            self.unsynced.push_back((self.writer.last_seq(), now));
+        }
+    }
+
+    /// Whether it is time for [`Journal::rotate`].
+    pub(crate) fn wants_new_segment(&self) -> bool {
+        self.writer.wants_new_segment()
+    }
+
+    /// Begins a new segment with what is known now.
+    pub(crate) fn rotate(
+        &mut self,
+        planner: &Planner,
+        applications: KnownApplications,
+    ) -> Option<JournalNews> {
+        self.companion.applications = applications;
+        let companion = self.companion.saved();
+        let head = NewHead {
+            at_ms: now_ms(),
+            node: self.node.as_deref(),
+            settings: &self.settings,
+            planner,
+            companion: &companion,
+        };
+        let rotated = self.writer.rotate(&head);
+        rotated.err().map(|error| JournalNews::NotRotated { error })
+    }
+
+    /// Whether the disk is so far behind that events should wait.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.writer.backlog_bytes() > MOST_BACKLOG
+    }
+
+    /// What the thread that writes has to tell next. Cancel-safe.
+    pub(crate) async fn report(&mut self) -> Report {
+        match self.reports.recv().await {
+            Some(report) => report,
+            // The thread has ended; there is nothing more to tell.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes a report; what is news for others.
+    pub(crate) fn take(&mut self, report: Report) -> Option<JournalNews> {
+        match report {
+            Report::Written { seq } => {
+                self.status.written_seq = seq;
+                if !matches!(self.sync, SyncPolicy::EachPlan) {
+                    self.safe_seq = self.safe_seq.max(seq);
+                }
+                None
+            }
+            Report::Synced { seq } => {
+                self.status.synced_seq = seq;
+                self.safe_seq = self.safe_seq.max(seq);
+                while self.unsynced.front().is_some_and(|(line, _)| *line <= seq) {
+                    self.unsynced.pop_front();
+                }
+                None
+            }
+            Report::Failed { error, .. } => {
+                self.status.failed = Some(error.to_string());
+                self.status.failures += 1;
+                Some(JournalNews::Failed {
+                    error,
+                    holds_plans: self.is_required,
+                })
+            }
+            Report::Recovered { lost } => {
+                self.status.failed = None;
+                self.status.lost_lines += lost.end.saturating_sub(lost.start);
+                Some(JournalNews::Recovered { lost })
+            }
+            Report::Cut { segment, bytes } => {
+                self.status.segments_cut += 1;
+                Some(JournalNews::Cut { segment, bytes })
+            }
+            Report::NotCut { segment, error } => Some(JournalNews::NotCut { segment, error }),
+            // The loop asks `wants_new_segment` after every report.
+            _ => None,
+        }
+    }
+
+    /// The next plan that may leave.
+    pub(crate) fn next_free(&mut self) -> Option<ActionPlan> {
+        let (seq, _) = self.held.front()?;
+        let is_safe = *seq <= self.safe_seq && self.status.failed.is_none();
+        let goes_without = self.status.failed.is_some() && !self.is_required;
+        let (_, plan) = (is_safe || goes_without).then(|| self.held.pop_front())??;
+        Some(plan)
+    }
+
+    /// Whether everything that was handed over is safe, or never will be.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.status.failed.is_some() || self.status.synced_seq >= self.writer.last_seq()
+    }
+
+    /// Hands over all, to be made durable.
+    pub(crate) fn finish(&mut self) {
+        self.writer.flush(Wish::Durable);
+        self.wants_flush = None;
+    }
+
+    /// How it is.
+    pub(crate) fn status(&self, now: Instant) -> JournalStatus {
+        let oldest = self.unsynced.front();
+        JournalStatus {
+            appended_seq: self.writer.last_seq(),
+            backlog_bytes: self.writer.backlog_bytes(),
+            oldest_unsynced_s: oldest.map_or(0.0, |(_, since)| (now - *since).as_secs_f64()),
+            ..self.status.clone()
+        }
+    }
+}
+
+/// Wall time, for the people who read a journal.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}

@@ -1,0 +1,158 @@
+//! What a service knows besides its planner, and wants to find again after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dfo_journal::{Mark, Recorded, RecordedEvent, Since};
+use dfo_model::{ActionPlan, Registration};
+use dfo_planner::{Decisions, Notice, Planner};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What a service knows besides its planner.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Companion {
+    pub(crate) applications: KnownApplications,
+    pub(crate) open_plans: OpenPlans,
+    /// The window of the last finding, and its axis.
+    pub(crate) last_finding: Option<(i64, Option<String>)>,
+}
+
+/// The applications that live, as far as is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct KnownApplications {
+    /// Those that say who they are, by instance.
+    pub(crate) by_instance: BTreeMap<String, KnownApplication>,
+    /// Knobs of those that do not.
+    pub(crate) lasting: BTreeSet<String>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownApplication {
+    pub(crate) node: String,
+    /// Namespace, function, and its knobs.
+    pub(crate) functions: Vec<(String, String, Vec<String>)>,
+}
+
+/// Plans that nobody has answered.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct OpenPlans(Vec<OpenPlan>);
+
+/// One of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OpenPlan {
+    #[serde(deserialize_with = "plan")]
+    pub(crate) plan: ActionPlan,
+    /// The axis of the finding that led to it.
+    pub(crate) view: Option<String>,
+    /// A new run began: the application that it was for is another one now.
+    pub(crate) is_of_an_earlier_run: bool,
+}
+
+impl Companion {
+    /// Takes what a journal tells.
+    pub(crate) fn fold(&mut self, since: &Since<'_>) {
+        match since {
+            // What does not read as ours is of no use.
+            Since::Head(head) => {
+                *self = Companion::deserialize(&head.companion).unwrap_or_default();
+            }
+            Since::Entry { entry, decided } => match &entry.what {
+                Recorded::Event { event, .. } => self.fold_event(event, *decided),
+                Recorded::Mark(Mark::Gone { instance, .. }) => {
+                    self.applications.by_instance.remove(instance);
+                }
+                Recorded::Mark(_) => {}
+            },
+        }
+    }
+
+    fn fold_event(&mut self, event: &RecordedEvent<'_>, decided: Option<&Decisions>) {
+        let mut view = None;
+        match event {
+            RecordedEvent::Registration(registration) => self.applications.join(registration),
+            RecordedEvent::Finding(finding) => {
+                view = finding.view_type.as_deref();
+                self.last_finding = Some((finding.window_index, view.map(str::to_owned)));
+            }
+            _ => {}
+        }
+        if let Some(decided) = decided {
+            self.open_plans.note(decided, view);
+        }
+    }
+
+    /// Forgets the plans that the planner does not wait for.
+    pub(crate) fn keep_open_plans(&mut self, planner: &Planner) {
+        let pending = planner.pending();
+        let pending: BTreeSet<&str> = pending.iter().map(|plan| plan.plan_id).collect();
+        let open = &mut self.open_plans.0;
+        open.retain(|open| pending.contains(open.plan.plan_id.as_str()));
+    }
+
+    /// For the head of a segment.
+    pub(crate) fn saved(&self) -> serde_json::Value {
+        // Plain data with text keys: this cannot fail.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+impl KnownApplications {
+    fn join(&mut self, said: &Registration) {
+        let knobs = said.knobs.values().map(|knob| knob.id.clone());
+        if said.instance.is_empty() {
+            return self.lasting.extend(knobs);
+        }
+        let known = self.by_instance.entry(said.instance.clone()).or_default();
+        known.node.clone_from(&said.node);
+        let (namespace, function) = (said.namespace.clone(), said.function_name.clone());
+        known
+            .functions
+            .retain(|(n, f, _)| (n, f) != (&namespace, &function));
+        known.functions.push((namespace, function, knobs.collect()));
+    }
+}
+
+impl OpenPlans {
+    /// Takes note of new plans, and of those that are open no longer. `view` is the axis of the
+    /// finding that was decided on.
+    pub(crate) fn note(&mut self, decisions: &Decisions, view: Option<&str>) {
+        for notice in decisions.notices() {
+            match notice {
+                Notice::Applied { plan_id, .. }
+                | Notice::Rejected { plan_id, .. }
+                | Notice::PlanExpired { plan_id, .. }
+                | Notice::PlanSuperseded { plan_id, .. } => {
+                    self.0.retain(|open| *open.plan.plan_id != **plan_id);
+                }
+                Notice::NewRun { .. } => {
+                    for open in &mut self.0 {
+                        open.is_of_an_earlier_run = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.0.extend(decisions.plans().map(|plan| OpenPlan {
+            plan: plan.clone(),
+            view: view.map(str::to_owned),
+            is_of_an_earlier_run: false,
+        }));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &OpenPlan> {
+        self.0.iter()
+    }
+}
+
+fn plan<'de, D: Deserializer<'de>>(from: D) -> Result<ActionPlan, D::Error> {
+    let json = serde_json::Value::deserialize(from)?;
+    let plan = ActionPlan::decode(json.to_string().as_bytes()).into_result();
+    plan.map_err(serde::de::Error::custom)
+}
