@@ -143,6 +143,7 @@ fn every_part_of_a_well_used_planner_is_there_and_comes_back() {
         "suppressions",
         "presence",
         "freeze",
+        "plans_made",
     ];
     assert_eq!(parts, all);
     assert!(saved["registry"]["responders"].is_object());
@@ -469,7 +470,7 @@ fn no_flipped_byte_is_a_panic() {
 }
 
 #[test]
-fn ten_knobs_that_all_have_acted_on_a_thousand_nodes_take_about_a_megabyte() {
+fn ten_knobs_that_all_have_acted_on_a_thousand_nodes_take_a_few_megabytes() {
     let names: Vec<String> = (0..10).map(|i| format!("dlio.knob_{i}")).collect();
     let mut s = Scene::ours();
     s.register(
@@ -486,5 +487,5 @@ fn ten_knobs_that_all_have_acted_on_a_thousand_nodes_take_about_a_megabyte() {
         }
     }
     let bytes = serde_json::to_vec(&s.planner.state()).unwrap().len();
-    assert!(bytes < 1_200_000, "{bytes} bytes");
+    assert!(bytes < 6_000_000, "{bytes} bytes");
 }
