@@ -78,8 +78,8 @@ impl PlansMade {
     /// Counts a plan.
     pub(crate) fn count(&mut self, now: Time) {
         self.pass_to(now);
-        self.in_job += 1;
-        self.in_window += 1;
+        self.in_job = self.in_job.saturating_add(1);
+        self.in_window = self.in_window.saturating_add(1);
     }
 
     fn pass_to(&mut self, now: Time) {

@@ -5,8 +5,8 @@
 
 mod scene;
 
-use dfo_model::{Ack, Number};
-use dfo_planner::{Command, Event, PlanIds, Planner, Settings};
+use dfo_model::{Ack, Number, Registration};
+use dfo_planner::{Command, Event, Notice, PlanIds, Planner, Settings};
 use scene::{
     AckWords, Finding, PlanWords, Scene, applied, deferred, down, finding, global_plan, json, knob,
     rejected, suppressing, up,
@@ -143,6 +143,7 @@ fn every_part_of_a_well_used_planner_is_there_and_comes_back() {
         "suppressions",
         "presence",
         "freeze",
+        "plans_made",
     ];
     assert_eq!(parts, all);
     assert!(saved["registry"]["responders"].is_object());
@@ -188,6 +189,26 @@ fn a_knob_with_a_refused_response_is_known_again() {
     assert_eq!(s.register(knobs()).told(), [""; 0]);
 }
 
+/// Decoding lets none of these in, but a program may.
+#[test]
+fn numbers_that_are_none_cannot_spoil_a_state() {
+    let good = knob("k", 2).on("t", scene::evidence("increase")).decoded();
+    let mut s = Scene::ours();
+    for (odd, finite) in [(f64::NAN, 1.0), (f64::INFINITY, 1.0), (1.0, f64::NAN)] {
+        let mut knob = good.clone();
+        let response = &mut knob.responds_to[0];
+        response.set_to = Some(odd.into());
+        response.min_severity = finite;
+        let mut registration = Registration::default();
+        registration.knobs.insert("k".to_owned(), knob);
+        let told = s.planner.handle(Event::Registration(&registration));
+        let names: Vec<_> = told.notices().map(Notice::name).collect();
+        assert_eq!(names, ["knob_refused", "knob_registered"]);
+        let saved = state(&s.planner);
+        assert_eq!(state(&restored(&saved).unwrap()), saved);
+    }
+}
+
 #[test]
 fn ids_go_on_where_they_were() {
     let mut s = Scene::ours().knob(knobs()[0].clone());
@@ -198,6 +219,30 @@ fn ids_go_on_where_they_were() {
     let next = again.find(&t(9)).plan().plan_id.clone();
     assert_ne!(next, first);
     assert_eq!(s.find(&t(9)).plan().plan_id, next);
+}
+
+#[test]
+fn the_same_node_is_forgotten_next() {
+    let mut s = Scene::under(few_nodes()).knob(knobs()[0].clone());
+    for node in ["a", "b", "c", "d"] {
+        act(&mut s, &t(0).on(node));
+    }
+    for node in ["c", "a"] {
+        s.find(&finding(&[]).at(9).on(node));
+    }
+    // It cannot go while its plan is open.
+    s.find(&t(9).on("d"));
+    let mut again = Scene {
+        planner: restored(&state(&s.planner)).unwrap(),
+    };
+    for (new, oldest) in [("e", "b"), ("f", "c"), ("g", "a")] {
+        for planner in [&mut s, &mut again] {
+            let told = planner.find(&t(9).on(new)).0;
+            let forgotten = told.notices().next().unwrap().to_string();
+            assert!(forgotten.starts_with(&format!("{oldest} ")), "{forgotten}");
+        }
+    }
+    assert_eq!(state(&again.planner), state(&s.planner));
 }
 
 #[test]
@@ -425,7 +470,7 @@ fn no_flipped_byte_is_a_panic() {
 }
 
 #[test]
-fn ten_knobs_that_all_have_acted_on_a_thousand_nodes_take_about_a_megabyte() {
+fn ten_knobs_that_all_have_acted_on_a_thousand_nodes_take_a_few_megabytes() {
     let names: Vec<String> = (0..10).map(|i| format!("dlio.knob_{i}")).collect();
     let mut s = Scene::ours();
     s.register(
@@ -442,5 +487,5 @@ fn ten_knobs_that_all_have_acted_on_a_thousand_nodes_take_about_a_megabyte() {
         }
     }
     let bytes = serde_json::to_vec(&s.planner.state()).unwrap().len();
-    assert!(bytes < 1_200_000, "{bytes} bytes");
+    assert!(bytes < 6_000_000, "{bytes} bytes");
 }

@@ -107,7 +107,6 @@ impl Closed {
         let applied = self.applied.as_ref().filter(|value| **value != self.wanted);
         Closed {
             applied: applied.cloned(),
-            wanted: self.wanted.clone(),
             ..self.clone()
         }
     }

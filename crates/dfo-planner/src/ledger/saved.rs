@@ -98,6 +98,10 @@ impl Ledger {
         ids: &PlanIds,
     ) -> Result<Self, String> {
         let mut ledger = Ledger::new(nodes_remembered);
+        // It is counted on from: no planner comes that far.
+        if saved.watches_started >> 62 != 0 {
+            return Err("watches_started: out of range".to_owned());
+        }
         ledger.watches_started = saved.watches_started;
         let registered = registry.entries().count();
         if saved.knobs.len() != registered {
