@@ -106,7 +106,7 @@ async fn z04_with_acknowledgements_the_session_goes_on_past_the_first_plan_of_ea
     let (plans, ended) = by_the_service(at_once).await;
     assert_eq!(plans, by_the_planner_alone(at_once));
     // As the documentation of the planner has it; the original made 10.
-    assert_eq!(plans.len(), 62);
+    assert_eq!(plans.len(), 68);
     let counts = ended.counts;
     assert_eq!(
         (counts.findings, counts.summaries, counts.bad_records()),
@@ -182,7 +182,7 @@ fn replayed(acks: AckMode) -> Vec<String> {
 #[tokio::test(start_paused = true)]
 async fn z13_a_dry_run_plans_what_a_replay_plans_and_sends_nothing() {
     for (acks, count) in [
-        (AckMode::Immediate, Some(62)),
+        (AckMode::Immediate, Some(68)),
         (AckMode::Never, None),
         (AckMode::Delay(2), None),
     ] {

@@ -250,7 +250,7 @@ impl Live {
         self.find(finding).await.plan();
         let plan = self.plan().await;
         let ack = applied(&plan).at(plan.window_index);
-        assert_eq!(self.ack(&ack).await.notices(), ["applied"]);
+        assert_eq!(self.ack(&ack).await.notices()[0], "applied");
         plan
     }
 
