@@ -6,6 +6,8 @@ use clap::{Args, Parser, ValueEnum};
 use dfo_planner::Settings;
 use dfo_service::AckMode;
 
+use crate::ctl::CtlArgs;
+
 /// Turns findings of a diagnoser into changes of knobs, and says why.
 #[derive(Debug, Parser)]
 #[command(name = "dfo", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -17,7 +19,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  done, but some records or definitions were bad
+  1  done, but some records or definitions were bad; or a command was refused
   2  the command line or the environment makes no sense
   3  something could not be read or written";
 
@@ -29,6 +31,8 @@ pub(crate) enum Subcommand {
     Check(CheckArgs),
     /// Show knobs: type, range, live value, and what each responds to.
     Knobs(KnobsArgs),
+    /// Stop and go on, take changes back, ask how it is: to a running `dfo serve`.
+    Ctl(CtlArgs),
 }
 
 #[derive(Debug, Args)]

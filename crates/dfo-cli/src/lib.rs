@@ -26,6 +26,7 @@
 
 mod args;
 mod check;
+mod ctl;
 mod exit;
 mod input;
 mod knobs;
@@ -130,10 +131,11 @@ impl Command {
             Err(error) => return console.usage(&error),
         };
         let packs = &known.packs;
-        let done = match &cli.command {
-            Subcommand::Replay(args) => replay::run(args, packs, &mut console),
-            Subcommand::Check(args) => check::run(args, &mut console),
-            Subcommand::Knobs(args) => knobs::run(args, packs, &mut console),
+        let done = match cli.command {
+            Subcommand::Replay(args) => replay::run(&args, packs, &mut console),
+            Subcommand::Check(args) => check::run(&args, &mut console),
+            Subcommand::Ctl(args) => ctl::run(args, &mut console),
+            Subcommand::Knobs(args) => knobs::run(&args, packs, &mut console),
         };
         console.finish(done)
     }

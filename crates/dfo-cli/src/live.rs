@@ -3,10 +3,16 @@
 //! A transport declares its options as values; here they become flags. No transport is named.
 
 mod config;
+mod control;
+mod levels;
 mod log;
+mod metrics;
+mod operator;
 mod send;
 mod serve;
 mod tail;
+
+pub(crate) use levels::Levels;
 
 use std::fmt::Write as _;
 

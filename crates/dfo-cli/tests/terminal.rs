@@ -60,6 +60,7 @@ fn help_names_the_exit_codes() {
       replay  Show what would be changed for saved findings, and why everything else would not
       check   Is this a valid file of findings, knobs, plans or acknowledgements?
       knobs   Show knobs: type, range, live value, and what each responds to
+      ctl     Stop and go on, take changes back, ask how it is: to a running `dfo serve`
       serve   Run beside a job: findings in, plans out, acknowledgements back in
       send    Send saved findings as a diagnoser would
       tail    Show plans as an application would receive them
@@ -71,7 +72,7 @@ fn help_names_the_exit_codes() {
 
     Exit codes:
       0  done
-      1  done, but some records or definitions were bad
+      1  done, but some records or definitions were bad; or a command was refused
       2  the command line or the environment makes no sense
       3  something could not be read or written
     ");

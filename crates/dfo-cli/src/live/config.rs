@@ -12,7 +12,8 @@ use dfo_service::AckMode;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::serve;
+use super::levels::Levels;
+use super::{metrics, serve};
 use crate::args::{Format, Whose, ack_mode};
 use crate::exit::Failure;
 
@@ -38,7 +39,13 @@ pub(crate) struct Config {
     pub(crate) settings: Option<Whose>,
     pub(crate) explain: Option<bool>,
     #[serde(deserialize_with = "choice")]
-    pub(crate) format: Option<Format>,
+    #[serde(alias = "format")]
+    pub(crate) log_format: Option<Format>,
+    #[serde(deserialize_with = "levels")]
+    pub(crate) log_level: Option<Levels>,
+    pub(crate) control: Option<PathBuf>,
+    #[serde(deserialize_with = "address")]
+    pub(crate) metrics_address: Option<String>,
     /// Options of the transport: a text, a number, a bool, or a list of them.
     options: BTreeMap<String, toml::Value>,
     /// The planner's settings, ours where they are not named.
@@ -60,7 +67,10 @@ impl Config {
         };
         let mut config: Config = toml::from_str(&text).map_err(wrong)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let paths = config.knobs.iter_mut().chain(&mut config.dead_letter);
+        let paths = config.knobs.iter_mut();
+        let paths = paths
+            .chain(&mut config.dead_letter)
+            .chain(&mut config.control);
         paths.for_each(|path| *path = folder.join(&*path));
         for (name, value) in &config.options {
             texts(value).ok_or_else(|| {
@@ -115,4 +125,16 @@ fn choice<'de, T: ValueEnum, D: Deserializer<'de>>(from: D) -> Result<Option<T>,
         let known: Vec<_> = known.map(|v| v.get_name().to_owned()).collect();
         D::Error::custom(format!("expected {}, found {text:?}", known.join(" or ")))
     })
+}
+
+fn levels<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Levels>, D::Error> {
+    let text = String::deserialize(from)?;
+    Levels::read(&text).map(Some).map_err(D::Error::custom)
+}
+
+fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(from)?;
+    metrics::check_address(&text)
+        .map(Some)
+        .map_err(D::Error::custom)
 }

@@ -13,12 +13,18 @@ use std::time::{Duration, Instant};
 use dfo_service::{Channel, Ended, Happening, Observer};
 use serde_json::json;
 
+use super::levels::Levels;
 use crate::input::Complaints;
 use crate::output::{ErrorStream, count};
-use crate::report::{self, Detail, Done, Level, Remark, Report};
+use crate::report::{self, Done, Level, Remark, Report, Target};
 
 /// Texts of one or more lines that wait for the writer, at most.
 const TEXTS: usize = 8192;
+
+/// What a plan that is not sent weighs: one may be superseded with every finding.
+const UNSENT: (Target, Level) = (Target::Plans, Level::Debug);
+
+const BAD_RECORD: (Target, Level) = (Target::Records, Level::Warning);
 
 /// In the end what waits is written, unless nothing at all is written for so long.
 const LAST_LINES: Duration = Duration::from_millis(100);
@@ -30,7 +36,7 @@ const LAST_LINES_AT_MOST: Duration = Duration::from_millis(300);
 pub(crate) struct Log {
     lines: Lines,
     report: Box<dyn Report>,
-    detail: Detail,
+    levels: Levels,
     complaints: Complaints,
 }
 
@@ -58,6 +64,16 @@ impl Queue {
     }
 }
 
+/// How many lines of a log were dropped so far.
+#[derive(Clone)]
+pub(crate) struct DroppedLines(Arc<Queue>);
+
+impl DroppedLines {
+    pub(crate) fn count(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
 /// The end of the log, for the words after the service's.
 pub(crate) struct Epilogue {
     lines: Lines,
@@ -70,7 +86,7 @@ impl Log {
     /// A log, and what is said after it.
     pub(crate) fn new(
         report: Box<dyn Report>,
-        detail: Detail,
+        levels: Levels,
         stream: ErrorStream,
     ) -> io::Result<(Self, Epilogue)> {
         let (sender, lines) = channel();
@@ -93,7 +109,7 @@ impl Log {
         let log = Log {
             lines: lines.clone(),
             report,
-            detail,
+            levels,
             complaints: Complaints::default(),
         };
         let epilogue = Epilogue {
@@ -104,9 +120,25 @@ impl Log {
         Ok((log, epilogue))
     }
 
-    fn remark(&mut self, event: &'static str, level: Level, text: &str, fields: Fields<'_>) {
+    /// How many lines were dropped, for other threads.
+    pub(crate) fn dropped_lines(&self) -> DroppedLines {
+        DroppedLines(Arc::clone(&self.lines.queue))
+    }
+
+    /// Tells something that no decision is in, if it weighs enough.
+    pub(crate) fn remark(
+        &mut self,
+        event: &'static str,
+        (target, level): (Target, Level),
+        text: &str,
+        fields: Fields<'_>,
+    ) {
+        if !self.levels.tell(target, level) {
+            return;
+        }
         let remark = Remark {
             event,
+            target,
             level,
             text,
             fields,
@@ -195,6 +227,7 @@ fn summary(
         let text = format!("{dropped} lines of this log were dropped: no one read it fast enough");
         let remark = Remark {
             event: "optimizer.log",
+            target: Target::Service,
             level: Level::Warning,
             text: &text,
             fields: &[("dropped", dropped.into())],
@@ -217,9 +250,10 @@ impl Observer for Log {
         match happening {
             Happening::Started { ends } => self.started(ends),
             Happening::Decided { window, decisions } => {
-                let (report, detail) = (&mut *self.report, self.detail);
+                let (report, levels) = (&mut *self.report, &self.levels);
+                let tell = report::tell_by_level;
                 self.lines
-                    .write(|out| report::tell(report, decisions, *window, detail, out));
+                    .write(|out| tell(report, decisions, *window, levels, out));
             }
             Happening::BadRecord { .. } | Happening::DeadLetterFailed { .. } => {
                 self.complain(happening);
@@ -227,7 +261,7 @@ impl Observer for Log {
             Happening::Joined { .. } | Happening::Silent { .. } | Happening::Left { .. } => {
                 self.application(happening);
             }
-            Happening::Unsent { plan_id, to, why } if self.detail == Detail::Everything => {
+            Happening::Unsent { plan_id, to, why } if self.levels.tell(UNSENT.0, UNSENT.1) => {
                 let text = format!("{plan_id} is not sent to {to}: {why}");
                 let why = why.to_string();
                 let fields = [
@@ -235,7 +269,7 @@ impl Observer for Log {
                     ("to", json!(to)),
                     ("why", json!(why)),
                 ];
-                self.remark("optimizer.unsent", Level::Info, &text, &fields);
+                self.remark("optimizer.unsent", UNSENT, &text, &fields);
             }
             Happening::Ended { from, ended, of } => {
                 let text = format!("end of findings from {from} ({ended} of {of})");
@@ -244,7 +278,12 @@ impl Observer for Log {
                     ("ended", json!(ended)),
                     ("of", json!(of)),
                 ];
-                self.remark("optimizer.ended", Level::Info, &text, &fields);
+                self.remark(
+                    "optimizer.ended",
+                    (Target::Links, Level::Info),
+                    &text,
+                    &fields,
+                );
             }
             Happening::SourceOver { channel, from } => {
                 let (level, text) = match channel {
@@ -259,7 +298,12 @@ impl Observer for Log {
                     }
                 };
                 let fields = [("channel", json!(channel.name())), ("from", json!(from))];
-                self.remark("optimizer.source_over", level, &text, &fields);
+                self.remark(
+                    "optimizer.source_over",
+                    (Target::Links, level),
+                    &text,
+                    &fields,
+                );
             }
             // After the first, each time it has failed as often again.
             Happening::Retrying { end, error, times } if times.is_power_of_two() => {
@@ -269,7 +313,12 @@ impl Observer for Log {
                     ("error", json!(error.to_string())),
                     ("times", json!(times)),
                 ];
-                self.remark("optimizer.retry", Level::Warning, &text, &fields);
+                self.remark(
+                    "optimizer.retry",
+                    (Target::Links, Level::Warning),
+                    &text,
+                    &fields,
+                );
             }
             Happening::Stopping { reason } => {
                 let level = match reason.is_orderly() {
@@ -278,11 +327,16 @@ impl Observer for Log {
                 };
                 let text = format!("stopping: {reason}");
                 let fields = [("reason", json!(reason.to_string()))];
-                self.remark("optimizer.stopping", level, &text, &fields);
+                self.remark(
+                    "optimizer.stopping",
+                    (Target::Service, level),
+                    &text,
+                    &fields,
+                );
             }
             Happening::Stopped { .. } => {
                 if let Some(rest) = self.complaints.rest() {
-                    self.remark("optimizer.bad_records", Level::Warning, &rest, &[]);
+                    self.remark("optimizer.bad_records", BAD_RECORD, &rest, &[]);
                 }
             }
             _ => {}
@@ -299,9 +353,15 @@ impl Log {
                 Channel::Plans => format!("plans to {name}"),
             };
             let fields = [("channel", json!(channel.name())), ("name", json!(name))];
-            self.remark("optimizer.open", Level::Info, &text, &fields);
+            self.remark(
+                "optimizer.open",
+                (Target::Links, Level::Info),
+                &text,
+                &fields,
+            );
         }
-        self.remark("optimizer.started", Level::Info, "started", &[]);
+        let weight = (Target::Service, Level::Info);
+        self.remark("optimizer.started", weight, "started", &[]);
     }
 
     /// What may come in any number is told as often as fits a screen.
@@ -326,13 +386,13 @@ impl Log {
                     ("problem", json!(problem)),
                     ("beginning", json!(beginning)),
                 ];
-                self.remark("optimizer.bad_record", Level::Warning, &text, &fields);
+                self.remark("optimizer.bad_record", BAD_RECORD, &text, &fields);
             }
             Happening::DeadLetterFailed { error } => {
                 let line = || format!("cannot write to the file of dead letters: {error}");
                 if let Some(text) = self.complaints.add(line) {
                     let fields = [("error", json!(error.to_string()))];
-                    self.remark("optimizer.dead_letter", Level::Warning, &text, &fields);
+                    self.remark("optimizer.dead_letter", BAD_RECORD, &text, &fields);
                 }
             }
             _ => {}
@@ -363,7 +423,7 @@ impl Log {
         };
         let text = format!("{} {what}", program(instance, node));
         let fields = [("instance", json!(instance)), ("node", json!(node))];
-        self.remark(event, level, &text, &fields);
+        self.remark(event, (Target::Applications, level), &text, &fields);
     }
 }
 

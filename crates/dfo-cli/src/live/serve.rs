@@ -1,6 +1,6 @@
 //! `dfo serve`: the service over a transport, until it is asked to stop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
@@ -9,13 +9,17 @@ use dfo_service::{AckMode, Ended, Service};
 use dfo_transport::{OptimizerEnds, Options, Role, Transport};
 
 use super::config::Config;
+use super::levels::Levels;
 use super::log::Log;
+use super::metrics;
+use super::operator::Doors;
 use super::{Chosen, FreeOptions, Known};
 use crate::args::{Format, KnobSources, Whose, ack_mode};
+use crate::ctl;
 use crate::exit::{Exit, Failure};
 use crate::knobs::{self, variable};
 use crate::output::Console;
-use crate::report::{self, Detail};
+use crate::report::{self, Level, SERVICE, Target};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -53,12 +57,22 @@ pub(crate) struct ServeArgs {
     /// How to decide where there is more than one good way. [default: ours]
     #[arg(long, value_name = "WHOSE")]
     settings: Option<Whose>,
-    /// Tell each decision not to act, too; `DFOPTIMIZER_DEBUG=1` does the same.
+    /// Tell each decision, also not to act; `DFOPTIMIZER_DEBUG=1` and `--log-level
+    /// decisions=debug,plans=debug` do the same.
     #[arg(long)]
     explain: bool,
     /// How to tell, on standard error: for eyes, or one JSON object a line. [default: text]
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<Format>,
+    #[arg(long, value_name = "FORMAT", visible_alias = "format")]
+    log_format: Option<Format>,
+    /// What to tell: a level (debug, info, warning, error), or TARGET=LEVEL, or several with commas.
+    /// Targets: service, plans, decisions, applications, records, links. [default: info]
+    #[arg(long, value_name = "LEVELS", value_parser = Levels::read)]
+    log_level: Option<Levels>,
+    #[arg(long, value_name = "SOCKET", help = CONTROL)]
+    control: Option<PathBuf>,
+    /// Serve metrics and health over HTTP at this address; without HOST at 127.0.0.1.
+    #[arg(long, value_name = "HOST:PORT", value_parser = metrics::check_address)]
+    metrics_address: Option<String>,
     #[command(flatten)]
     free: FreeOptions,
 }
@@ -66,6 +80,9 @@ pub(crate) struct ServeArgs {
 /// As transports show their variables: without the value here and now.
 const IDLE_TIMEOUT: &str = "Stop after so many seconds without findings; 0 is never. \
                             [env: DFOPTIMIZER_IDLE_TIMEOUT_SEC] [default: 0]";
+
+const CONTROL: &str = "Listen for `dfo ctl` at this Unix socket, which only its owner can reach. \
+                       [env: DFOPTIMIZER_CONTROL]";
 
 fn seconds(text: &str) -> Result<f64, String> {
     check_seconds(text.trim().parse().unwrap_or(f64::NAN))
@@ -87,7 +104,9 @@ struct Plan<'a> {
     planner: dfo_planner::Settings,
     dry_run: Option<AckMode>,
     format: Format,
-    detail: Detail,
+    levels: Levels,
+    control: Option<PathBuf>,
+    metrics: Option<String>,
 }
 
 /// `dfo serve`.
@@ -99,26 +118,49 @@ pub(crate) fn run(
     let plan = plan(matches, known)?;
     let mut planner = Planner::new(plan.planner, PlanIds::from_seed(seed())).on_node(own_node());
     knobs::register(&plan.knobs, &known.packs, &mut planner, console)?;
-    let reporter = |planner| report::report(plan.format, "dfo.serve", planner, console.styles);
+    let reporter = |planner| report::report(plan.format, SERVICE, planner, console.styles);
     let mut last_report = reporter(&planner)?;
     let cannot = |error| Failure::CannotRead(format!("cannot start: {error}"));
-    let (log, epilogue) =
-        Log::new(reporter(&planner)?, plan.detail, console.error_stream()).map_err(cannot)?;
+    let doors = Doors::open(plan.control.as_deref(), plan.metrics.as_deref())?;
+    let (mut log, epilogue) =
+        Log::new(reporter(&planner)?, plan.levels, console.error_stream()).map_err(cannot)?;
+    tell_of_the_doors(&doors, plan.control.as_deref(), &mut log);
+    let dropped_lines = log.dropped_lines();
 
     let runtime = super::runtime()?;
-    let ended = runtime.block_on(async {
+    let (stop, ends) = runtime.block_on(async {
         let stop = super::asked_to_stop()?;
         let ends = plan.transport.optimizer(&plan.options).await;
         let ends = ends.map_err(|error| super::cannot_open(&error))?;
-        let service = service(planner, ends, plan.service, plan.dry_run).observer(log);
-        let ended = service.run(stop).await;
-        ended.map_err(|error| Failure::CannotRead(error.to_string()))
+        Ok::<_, Failure>((stop, ends))
     })?;
+    let service = service(planner, ends, plan.service, plan.dry_run).observer(log);
+    // Not within the service's runtime: it has one of its own.
+    let attendant = doors.attend(service.remote(), dropped_lines)?;
+    let ended = runtime.block_on(service.run(stop));
+    drop(attendant);
+    let ended = ended.map_err(|error| Failure::CannotRead(error.to_string()))?;
     // What a transport leaves behind must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(100));
     let done_event = done_event(plan.transport.name());
     epilogue.tell(&ended, done_event, &mut *last_report);
     Ok(exit(&ended))
+}
+
+/// Where an operator reaches the service.
+fn tell_of_the_doors(doors: &Doors, control: Option<&Path>, log: &mut Log) {
+    let weight = (Target::Service, Level::Info);
+    if let Some(address) = doors.metrics_address() {
+        let text = format!("metrics at http://{address}/metrics");
+        let fields = [("address", address.to_string().into())];
+        log.remark("optimizer.metrics", weight, &text, &fields);
+    }
+    if let Some(path) = control {
+        let path = path.display().to_string();
+        let text = format!("control socket at {path}");
+        let fields = [("path", path.into())];
+        log.remark("optimizer.control", weight, &text, &fields);
+    }
 }
 
 fn service(
@@ -190,7 +232,9 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
             return Err(Failure::Usage(what.to_owned()));
         }
     };
-    let format = args.format.or(file.format);
+    let format = args.log_format.or(file.log_format);
+    let levels = args.log_level.or(file.log_level.take());
+    let levels = levels.unwrap_or_default();
     let debug = variable("DFOPTIMIZER_DEBUG").as_deref() == Some("1");
     Ok(Plan {
         transport,
@@ -203,7 +247,12 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
         planner,
         dry_run: is_dry.then(|| acks.unwrap_or(AckMode::Immediate)),
         format: format.unwrap_or(Format::Text),
-        detail: Detail::of(args.explain || debug || file.explain == Some(true)),
+        levels: match args.explain || debug || file.explain == Some(true) {
+            true => levels.explaining(),
+            false => levels,
+        },
+        control: ctl::named_socket(args.control).or(file.control.take()),
+        metrics: args.metrics_address.or(file.metrics_address.take()),
     })
 }
 

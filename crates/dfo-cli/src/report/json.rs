@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::ser::{CompactFormatter, Compound};
 
-use super::{Done, Remark, Report};
+use super::{Done, Level, Remark, Report, SERVICE, Target};
 use crate::exit::Failure;
 
 const FORMAT_VERSION: u32 = 1;
@@ -25,6 +25,8 @@ pub(crate) struct Json {
     logger: &'static str,
     /// The one time to write, where the environment asks for output that can be reproduced.
     fixed_time: Option<SystemTime>,
+    /// Whether each line says what it is about.
+    tells_targets: bool,
 }
 
 /// A JSON object that keeps its order.
@@ -59,14 +61,18 @@ impl Json {
                 Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
             }
         };
-        Ok(Json { logger, fixed_time })
+        Ok(Json {
+            logger,
+            fixed_time,
+            tells_targets: logger == SERVICE,
+        })
     }
 
     /// Writes an event: what every event has, then its own fields.
     fn event(
         &self,
         name: &str,
-        level: &str,
+        (target, level): (Target, Level),
         out: &mut dyn Write,
         fields: impl FnOnce(&mut Line<'_, '_>) -> serde_json::Result<()>,
     ) -> io::Result<()> {
@@ -76,10 +82,13 @@ impl Json {
         let mut serializer = serde_json::Serializer::new(&mut text);
         let mut line = serializer.serialize_map(None)?;
         line.serialize_entry("event", name)?;
-        line.serialize_entry("level", level)?;
+        line.serialize_entry("level", level.name())?;
         line.serialize_entry("timestamp", &timestamp)?;
         line.serialize_entry("logger", self.logger)?;
         line.serialize_entry("format_version", &FORMAT_VERSION)?;
+        if self.tells_targets {
+            line.serialize_entry("target", target.name())?;
+        }
         fields(&mut line)?;
         SerializeMap::end(line)?;
         text.push(b'\n');
@@ -89,47 +98,68 @@ impl Json {
 
 impl Report for Json {
     fn plan(&mut self, plan: &ActionPlan, out: &mut dyn Write) -> io::Result<()> {
-        self.event("optimizer.plan", "info", out, |line| {
-            line.serialize_entry("plan_id", &plan.plan_id)?;
-            line.serialize_entry("knob_id", &plan.knob_id)?;
-            line.serialize_entry("old_value", &plan.old_value)?;
-            line.serialize_entry("new_value", &plan.new_value)?;
-            line.serialize_entry("target_function", &plan.target_function)?;
-            line.serialize_entry("rationale", &plan.rationale)?;
-            line.serialize_entry("apply_when", &plan.apply_when)?;
-            line.serialize_entry("finding_type", &plan.finding_type)?;
-            line.serialize_entry("severity", &plan.severity)?;
-            line.serialize_entry("opportunity_tag", &plan.opportunity_tag)?;
-            line.serialize_entry("window_index", &plan.window_index)?;
-            line.serialize_entry("target_nodes", &plan.target_nodes)
-        })
+        self.event(
+            "optimizer.plan",
+            (Target::Plans, Level::Info),
+            out,
+            |line| {
+                line.serialize_entry("plan_id", &plan.plan_id)?;
+                line.serialize_entry("knob_id", &plan.knob_id)?;
+                line.serialize_entry("old_value", &plan.old_value)?;
+                line.serialize_entry("new_value", &plan.new_value)?;
+                line.serialize_entry("target_function", &plan.target_function)?;
+                line.serialize_entry("rationale", &plan.rationale)?;
+                line.serialize_entry("apply_when", &plan.apply_when)?;
+                line.serialize_entry("finding_type", &plan.finding_type)?;
+                line.serialize_entry("severity", &plan.severity)?;
+                line.serialize_entry("opportunity_tag", &plan.opportunity_tag)?;
+                line.serialize_entry("window_index", &plan.window_index)?;
+                line.serialize_entry("target_nodes", &plan.target_nodes)
+            },
+        )
     }
 
     fn hold(&mut self, hold: &Hold, out: &mut dyn Write) -> io::Result<()> {
-        self.event("optimizer.hold", "debug", out, |line| {
-            line.serialize_entry("gate", hold.gate.name())?;
-            line.serialize_entry("value", &hold.gate.value())?;
-            line.serialize_entry("threshold", &hold.gate.threshold())?;
-            line.serialize_entry("knob_id", &hold.knob)?;
-            line.serialize_entry("opportunity_tag", &hold.tag)?;
-            line.serialize_entry("node", &hold.node)?;
-            line.serialize_entry("window_index", &hold.window_index)?;
-            line.serialize_entry("reason", &hold.gate.to_string())?;
-            line.serialize_entry("details", &hold.gate)
-        })
+        self.event(
+            "optimizer.hold",
+            (Target::Decisions, Level::Debug),
+            out,
+            |line| {
+                line.serialize_entry("gate", hold.gate.name())?;
+                line.serialize_entry("value", &hold.gate.value())?;
+                line.serialize_entry("threshold", &hold.gate.threshold())?;
+                line.serialize_entry("knob_id", &hold.knob)?;
+                line.serialize_entry("opportunity_tag", &hold.tag)?;
+                line.serialize_entry("node", &hold.node)?;
+                line.serialize_entry("window_index", &hold.window_index)?;
+                line.serialize_entry("reason", &hold.gate.to_string())?;
+                line.serialize_entry("details", &hold.gate)
+            },
+        )
     }
 
-    fn notice(&mut self, notice: &Notice, window: i64, out: &mut dyn Write) -> io::Result<()> {
-        self.event("optimizer.notice", "info", out, |line| {
-            line.serialize_entry("notice", notice.name())?;
-            line.serialize_entry("window_index", &window)?;
-            line.serialize_entry("reason", &notice.to_string())?;
-            line.serialize_entry("details", notice)
-        })
+    fn notice(
+        &mut self,
+        notice: &Notice,
+        window: i64,
+        level: Level,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        self.event(
+            "optimizer.notice",
+            (Target::Decisions, level),
+            out,
+            |line| {
+                line.serialize_entry("notice", notice.name())?;
+                line.serialize_entry("window_index", &window)?;
+                line.serialize_entry("reason", &notice.to_string())?;
+                line.serialize_entry("details", notice)
+            },
+        )
     }
 
     fn remark(&mut self, remark: &Remark<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.event(remark.event, remark.level.name(), out, |line| {
+        self.event(remark.event, (remark.target, remark.level), out, |line| {
             line.serialize_entry("message", remark.text)?;
             let mut fields = remark.fields.iter();
             fields.try_for_each(|(name, value)| line.serialize_entry(name, value))
@@ -150,7 +180,7 @@ impl Report for Json {
         }
         let job_values = done.planner.job_values();
         let knob_state = InOrder(job_values.map(|v| (v.knob, v.value)).collect());
-        self.event(done.event, "info", out, |line| {
+        self.event(done.event, (Target::Service, Level::Info), out, |line| {
             // The original has another name for it where findings stream in.
             match done.counts {
                 None => line.serialize_entry("findings", &done.findings)?,

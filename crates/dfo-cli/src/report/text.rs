@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use dfo_model::ActionPlan;
 use dfo_planner::{Hold, Notice, Planner};
 
-use super::{Done, Remark, Report};
+use super::{Done, Level, Remark, Report};
 use crate::output::{Styles, count, plain};
 
 pub(crate) struct Text {
@@ -57,7 +57,13 @@ impl Report for Text {
         )
     }
 
-    fn notice(&mut self, notice: &Notice, window: i64, out: &mut dyn Write) -> io::Result<()> {
+    fn notice(
+        &mut self,
+        notice: &Notice,
+        window: i64,
+        _: Level,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let faint = self.styles.faint;
         writeln!(
             out,
