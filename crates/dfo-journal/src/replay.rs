@@ -72,6 +72,8 @@ pub struct Replay {
     settings_of: Option<Head>,
     /// The number that the next line should have.
     next_seq: Option<u64>,
+    /// The largest number so far.
+    last_seq: Option<u64>,
     /// Something is lost since the last head.
     has_lost: bool,
     scratch: Vec<u8>,
@@ -150,6 +152,9 @@ impl Replay {
         // Damaged lines at the end had numbers as well.
         let at_end = segment.damaged - damaged;
         self.next_seq = self.next_seq.map(|seq| seq.saturating_add(at_end));
+        let head = segment.head.as_ref().ok().map(|head| head.seq);
+        let last = segment.lines.last().map(|line| line.seq);
+        self.last_seq = self.last_seq.max(head).max(last);
         ControlFlow::Continue(())
     }
 
@@ -157,7 +162,7 @@ impl Replay {
     fn is_repeated(&self, segment: &Segment) -> Option<u64> {
         let head = segment.head.as_ref().ok()?;
         let last = segment.lines.last().map_or(head.seq, |line| line.seq);
-        (last < self.next_seq?).then_some(head.seq)
+        (last <= self.last_seq?).then_some(head.seq)
     }
 
     fn take_head(&mut self, segment: &Segment, head: &Head, each: Each<'_>) -> ControlFlow<()> {

@@ -5,6 +5,8 @@
 //! [reported](Report).
 
 mod report;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::sync::Arc;
