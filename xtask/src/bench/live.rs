@@ -234,8 +234,9 @@ impl Line {
         let start = Instant::now();
         thread::scope(|scope| {
             let sending = scope.spawn(move || {
-                let mut all = findings.chain([&marked]);
-                all.try_for_each(|finding| diagnoser.send(finding))
+                let mut findings = findings;
+                findings.try_for_each(|finding| diagnoser.send(finding))?;
+                diagnoser.send(&marked)
             });
             let arrived = until_marked(application)?;
             let time = start.elapsed();
