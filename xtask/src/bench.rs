@@ -4,6 +4,7 @@
 //! aims stand beside them.
 
 mod boundary;
+mod journal;
 mod live;
 mod measure;
 mod planner;
@@ -26,6 +27,8 @@ pub enum Subject {
     Rate,
     /// The service over ZeroMQ: from a finding to its plan
     Latency,
+    /// The service with a journal and without, and starting with one
+    Journal,
     /// What a boundary costs an application
     Boundary,
     /// What the package `dfoptimizer` costs a script: calls, and its import
@@ -47,6 +50,11 @@ pub fn run(root: &Path, short: bool, only: &[Subject]) -> Result<()> {
             Subject::Scaling => planner::scaling(&alone(short))?,
             Subject::Rate => live::rate_of_service(root, &live_rate(short))?,
             Subject::Latency => live::latency_of_service(root, &live_latency(short))?,
+            Subject::Journal => {
+                live::rate_with_journal(root, &live_rate(short))?;
+                println!();
+                journal::recovery(root, &alone(short))?;
+            }
             Subject::Boundary => boundary::run(root)?,
             Subject::Python => python::run(root, short)?,
         }

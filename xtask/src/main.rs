@@ -111,7 +111,7 @@ fn run(task: Task) -> Result<ExitCode> {
             ensure!(report.mismatches == 0, "the planner does not conform");
         }
         Task::Python => ci::run(&root()?, &ci::python::STEPS.map(str::to_owned))?,
-        Task::Soak { short } => soak::run(short)?,
+        Task::Soak { short } => soak::run(&root()?, short)?,
         Task::Tidy => tidy::run(&root()?)?,
         Task::Dfo { arguments } => return Ok(product::run(arguments).into()),
         Task::Forward { findings } => peers::forwarder::run(&findings)?,

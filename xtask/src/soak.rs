@@ -4,9 +4,13 @@
 //! application acknowledges every plan; the rest is held, some of it for nodes that are never heard of
 //! again. In the end every count must be what was sent, and the service's memory what it was after
 //! the first tenth.
+//!
+//! And the service with a journal, killed again and again.
 
 mod application;
+mod crashes;
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,8 +40,15 @@ const PER_WINDOW: u64 = 50_000;
 /// How much more memory there may be in the end than after the first tenth.
 const GROWTH_KIB: u64 = 16 * 1024;
 
-/// Runs it: ten million findings, a million plans; `short` a fiftieth of that.
-pub fn run(short: bool) -> Result<()> {
+/// Runs it: ten million findings, a million plans, and 200 kills; `short` a fiftieth of the findings
+/// and a tenth of the kills.
+pub fn run(root: &Path, short: bool) -> Result<()> {
+    for_long(short)?;
+    println!();
+    crashes::run(root, if short { 20 } else { 200 })
+}
+
+fn for_long(short: bool) -> Result<()> {
     let findings: u64 = if short { 200_000 } else { 10_000_000 };
     println!(
         "{findings} findings, {} plans, each acknowledged",

@@ -92,6 +92,57 @@ pub fn rate_of_service(root: &Path, size: &Size) -> Result<()> {
     Ok(())
 }
 
+/// One finding in so many makes a plan, where the journal is measured.
+const PLAN_IN: usize = 100;
+
+/// Findings a second with a journal, which is synced for every plan, and without.
+pub fn rate_with_journal(root: &Path, size: &Size) -> Result<()> {
+    let Size { findings, rounds } = *size;
+    println!(
+        "{}-byte findings over loopback TCP, a plan in {PLAN_IN}, median of {rounds} rounds, in turn",
+        findings::BYTES
+    );
+    let knobs = knobs(root)?;
+    let journal = super::journal::Scratch::new(root, "journal")?;
+    let mut without = Line::through_service(&knobs)?;
+    let mut with = Line::of_service(&["--knobs", &knobs, "--journal", journal.text()?])?;
+    let held: Vec<Frames> = (0..NODES)
+        .map(|node| Finding::held(Node::Plain(node), 0).frames())
+        .collect();
+    let plans = findings / PLAN_IN;
+
+    let (mut plain, mut journalled, mut arrived) = (Vec::new(), Vec::new(), 0);
+    for round in 0..rounds {
+        // Each plan is the first one of its node, so that nothing holds it.
+        let fresh = |plan| Node::Plain(NODES + round * plans + plan);
+        let fresh: Vec<Frames> = (0..plans)
+            .map(|plan| Finding::severe(fresh(plan), 0).frames())
+            .collect();
+        let all = || {
+            let finding = |number: usize| match number % PLAN_IN {
+                0 => &fresh[number / PLAN_IN],
+                other => &held[other % NODES],
+            };
+            (0..plans * PLAN_IN).map(finding)
+        };
+        plain.push(without.flood_of(all())?.time);
+        let flood = with.flood_of(all())?;
+        journalled.push(flood.time);
+        arrived += flood.arrived - 1;
+    }
+    let count = plans * PLAN_IN;
+    let [plain, journalled] = [plain, journalled].map(|mut times| rate(count, &mut times));
+    println!("dfo serve zmq                {plain:>12.0} findings/s");
+    println!("dfo serve zmq --journal      {journalled:>12.0} findings/s");
+    let made = plans * rounds;
+    println!("                             {arrived:>12} of {made} plans were taken in time");
+    println!(
+        "with / without a journal     {:>6.2}   (aim: at least 0.7)",
+        journalled / plain
+    );
+    Ok(())
+}
+
 /// From a finding to its plan, at a steady pace, each finding making one.
 pub fn latency_of_service(root: &Path, size: &Size) -> Result<()> {
     let Size { findings, rounds } = *size;
@@ -148,8 +199,12 @@ impl Line {
     }
 
     fn through_service(knobs: &str) -> Result<Self> {
+        Self::of_service(&["--knobs", knobs])
+    }
+
+    fn of_service(arguments: &[&str]) -> Result<Self> {
         let (diagnoser, findings) = Peer::diagnoser()?;
-        let service = Served::start(&findings, &["--knobs", knobs])?;
+        let service = Served::start(&findings, arguments)?;
         let application = Peer::application(&service.plans)?;
         Self::joined(diagnoser, application, Between::Service(service))
     }
@@ -168,14 +223,20 @@ impl Line {
 
     /// Sends these again and again, so many in all, and a marked one; waits for what comes of that.
     fn flood(&mut self, findings: &[Frames], count: usize) -> Result<Flood> {
+        self.flood_of(findings.iter().cycle().take(count))
+    }
+
+    /// Sends these and a marked one; waits for what comes of that.
+    fn flood_of<'f>(&mut self, findings: impl Iterator<Item = &'f Frames> + Send) -> Result<Flood> {
         let marked = Finding::severe(Node::Marked(self.marked), 0).frames();
         self.marked += 1;
         let (diagnoser, application) = (&mut self.diagnoser, &mut self.application);
         let start = Instant::now();
         thread::scope(|scope| {
             let sending = scope.spawn(move || {
-                let mut all = findings.iter().cycle().take(count).chain([&marked]);
-                all.try_for_each(|finding| diagnoser.send(finding))
+                let mut findings = findings;
+                findings.try_for_each(|finding| diagnoser.send(finding))?;
+                diagnoser.send(&marked)
             });
             let arrived = until_marked(application)?;
             let time = start.elapsed();

@@ -45,7 +45,7 @@ pub fn replay(root: &Path, size: &Size) -> Result<f64> {
 }
 
 /// The recorded session, again and again, each time 200 windows later.
-fn long_session(root: &Path, findings: usize) -> Result<String> {
+pub(super) fn long_session(root: &Path, findings: usize) -> Result<String> {
     let file = File::open(root.join(SESSION)).context(SESSION)?;
     let mut text = String::new();
     flate2::read::GzDecoder::new(file).read_to_string(&mut text)?;
@@ -107,7 +107,7 @@ fn decode_owned(text: &str) -> Result<()> {
     Ok(())
 }
 
-fn replay_to_file(input: &Path, output: &Path) -> Result<()> {
+pub(super) fn replay_to_file(input: &Path, output: &Path) -> Result<()> {
     let out = BufWriter::new(File::create(output)?);
     let args = ["dfo", "replay", "--bootstrap", "dlio", "--format", "json"];
     let args = args.iter().map(Into::into).chain([input.into()]);

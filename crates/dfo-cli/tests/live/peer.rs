@@ -123,6 +123,11 @@ impl Peer {
         self.stream.flush().expect("the other side reads");
     }
 
+    /// The same, where the other side may go away.
+    pub fn try_flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+
     /// Sends a frame that says that another one follows, and ends the connection.
     pub fn send_half(mut self, frame: &[u8]) {
         self.stream.write_all(&header(MORE, frame.len())).unwrap();
@@ -137,6 +142,16 @@ impl Peer {
             Ok(message) => message,
             Err(RecvTimeoutError::Timeout) => panic!("nothing came within {DEADLINE:?}"),
             Err(RecvTimeoutError::Disconnected) => panic!("the other side is gone"),
+        }
+    }
+
+    /// The next message; none once the other side has ended the connection.
+    #[track_caller]
+    pub fn next(&self) -> Option<Message> {
+        match self.received.recv_timeout(DEADLINE) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing came within {DEADLINE:?}"),
         }
     }
 

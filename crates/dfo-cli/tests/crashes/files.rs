@@ -1,0 +1,142 @@
+//! Over files, which can be read again: the decisions are those of a run that nothing interrupts.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use crate::dfo::{Dfo, Folder};
+use crate::journal::{Journal, segments};
+use crate::live::Serve;
+use crate::random::Random;
+use crate::{COOLDOWN, finding, kill_some_time, kills, knobs, verified};
+
+const KNOBS: u64 = 6;
+const PER_SECOND: u64 = 3_000;
+
+/// A folder with findings for so many kills, and knobs.
+fn folder(random: &mut Random, kills: u64) -> Folder {
+    let count = 600 * (kills + 1);
+    let findings = (0..count).map(|n| finding(random, KNOBS, n / 10) + "\n");
+    let findings: String = findings.collect();
+    let knobs = knobs(usize::try_from(KNOBS).unwrap()).to_string();
+    Folder::with("knobs.json", knobs).file("findings.jsonl", findings)
+}
+
+fn serve(here: &Folder, args: &str) -> Dfo {
+    let files = "--findings findings.jsonl --knobs knobs.json";
+    here.dfo(&format!("serve file --format json {files} {args}"))
+}
+
+/// Kills it again and again, and lets it come to its end at last. How often it was killed.
+fn interrupted(here: &Folder, random: &mut Random, args: &str, each: impl Fn()) -> u64 {
+    let journal = here.path("journal");
+    let args = format!("{args} --journal journal --rate {PER_SECOND}");
+    let mut killed = 0;
+    while killed < kills() {
+        let mut serving = Serve::spawn(serve(here, &args));
+        if !kill_some_time(&mut serving, random, &journal) {
+            break;
+        }
+        killed += 1;
+        each();
+    }
+    Serve::spawn(serve(here, &args)).ends().exits(0);
+    each();
+    killed
+}
+
+/// The same from the first head on, with the same ids for plans, without an interruption.
+fn uninterrupted(here: &Folder, args: &str) -> Journal {
+    let first = segments(&here.path("journal")).remove(0);
+    let text = fs::read_to_string(&first).unwrap();
+    let head = text.split_inclusive('\n').next().unwrap();
+    let calm = here.path("calm");
+    fs::create_dir(&calm).unwrap();
+    fs::write(calm.join(first.file_name().unwrap()), head).unwrap();
+    Serve::spawn(serve(here, &format!("{args} --journal calm")))
+        .ends()
+        .exits(0);
+    Journal::read(&calm)
+}
+
+#[track_caller]
+fn decides_the_same(journal: &Journal, calm: &Journal) {
+    let (decided, expected) = (journal.decided(), calm.decided());
+    for (n, (decided, expected)) in decided.iter().zip(&expected).enumerate() {
+        assert_eq!(decided, expected, "event {n}");
+    }
+    assert_eq!(decided.len(), expected.len());
+}
+
+#[test]
+fn a_dry_run_that_is_killed_decides_as_one_that_is_not() {
+    let random = &mut Random::new("a dry run over files");
+    let here = folder(random, kills());
+    let killed = interrupted(&here, random, "--dry-run", || {});
+    verified(&here);
+    let journal = Journal::read(&here.path("journal"));
+    journal.is_without_gap();
+    let starts = journal.starts();
+    println!(
+        "{killed} kills, {starts} starts, {} plans",
+        journal.plans().count()
+    );
+    assert!(starts > 1);
+    assert!(journal.plans().count() > 100);
+    decides_the_same(&journal, &uninterrupted(&here, "--dry-run"));
+}
+
+#[test]
+fn plans_in_a_file_are_those_of_the_journal_however_often_it_is_killed() {
+    let random = &mut Random::new("plans in a file");
+    let here = folder(random, kills());
+    let sent = || {
+        let text = fs::read_to_string(here.path("plans.jsonl")).unwrap_or_default();
+        let whole = text
+            .split_inclusive('\n')
+            .filter(|line| line.ends_with('\n'));
+        let mut sent = BTreeMap::new();
+        for line in whole {
+            let plan: serde_json::Value = serde_json::from_str(line).unwrap();
+            *sent
+                .entry(plan["plan_id"].as_str().unwrap().to_owned())
+                .or_insert(0) += 1;
+        }
+        sent
+    };
+    // Whatever the moment: no plan went out that is not in the journal.
+    let each = || {
+        let sent = sent();
+        if !sent.is_empty() {
+            let known = Journal::read(&here.path("journal")).plan_ids();
+            let unknown: Vec<_> = sent.keys().filter(|id| !known.contains(*id)).collect();
+            assert!(
+                unknown.is_empty(),
+                "sent, and not in the journal: {unknown:?}"
+            );
+        }
+    };
+    let killed = interrupted(&here, random, "--plans plans.jsonl", each);
+    verified(&here);
+    let journal = Journal::read(&here.path("journal"));
+    journal.is_without_gap();
+    journal.gates_hold(COOLDOWN);
+    let (sent, made) = (sent(), journal.plan_ids());
+    let twice = sent.values().filter(|times| **times > 1).count();
+    println!(
+        "{killed} kills, {} plans, {twice} of them sent twice",
+        made.len()
+    );
+    assert!(made.len() > 100);
+    let given_up = journal.given_up();
+    let missing: Vec<_> = made.iter().filter(|id| !sent.contains_key(*id)).collect();
+    let lost: Vec<_> = missing
+        .iter()
+        .filter(|id| !given_up.contains(**id))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "in the journal, and neither sent nor given up: {lost:?}"
+    );
+    assert!(missing.len() * 20 < made.len(), "{missing:?}");
+    decides_the_same(&journal, &uninterrupted(&here, "--plans calm.jsonl"));
+}
