@@ -9,6 +9,7 @@ use dfo_transport::Content;
 use crate::args::{CheckArgs, Kind};
 use crate::exit::{Exit, Failure};
 use crate::input::{self, Places};
+use crate::knobs;
 use crate::knobs::file::{self, KnobRecord};
 use crate::locate::Lines;
 use crate::output::{Console, count, plain};
@@ -136,7 +137,7 @@ impl Checked {
         let mut found: Vec<_> = decoded.collect();
         // What makes sense together only the planner knows.
         let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(0));
-        let complaints = record.register(&mut planner);
+        let complaints = record.register(&mut knobs::into(&mut planner));
         found.extend(complaints.into_iter().map(|c| (c.line, c.what)));
         found
     }

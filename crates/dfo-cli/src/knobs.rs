@@ -5,8 +5,8 @@ mod table;
 
 use std::fmt::Display;
 
-use dfo_model::{InvalidVariable, KnobPack, ProblemKind};
-use dfo_planner::{Event, Notice, PlanIds, Planner, Settings};
+use dfo_model::{InvalidVariable, KnobPack, ProblemKind, Registration};
+use dfo_planner::{Decisions, Event, Notice, PlanIds, Planner, Settings};
 
 use crate::args::{KnobSources, KnobsArgs};
 use crate::exit::{Exit, Failure};
@@ -20,7 +20,7 @@ pub(crate) fn run(
     console: &mut Console,
 ) -> Result<Exit, Failure> {
     let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(0));
-    let bad = register(&args.knobs, packs, &mut planner, console)?;
+    let bad = register(&args.knobs, packs, &mut into(&mut planner), console)?;
     if planner.knobs().next().is_none() {
         if args.knobs.files.is_empty() {
             return Err(Failure::Usage(no_knobs(packs)));
@@ -41,22 +41,30 @@ pub(crate) fn no_knobs(packs: &[Box<dyn KnobPack>]) -> String {
     )
 }
 
+/// Who is told of knobs that a pack or a file names.
+pub(crate) type Bootstrap<'b> = &'b mut dyn FnMut(&Registration) -> Decisions;
+
+/// A planner is.
+pub(crate) fn into(planner: &mut Planner) -> impl FnMut(&Registration) -> Decisions {
+    |registration| planner.handle(Event::Bootstrap(registration))
+}
+
 /// Registers what the sources hold. Says what is wrong with it, and how many things those were.
 pub(crate) fn register(
     sources: &KnobSources,
     packs: &[Box<dyn KnobPack>],
-    planner: &mut Planner,
+    bootstrap: Bootstrap<'_>,
     console: &mut Console,
 ) -> Result<u64, Failure> {
     let mut bad = 0;
     for pack in bootstrapped(sources, packs)? {
-        let bootstrap = pack
+        let known = pack
             .bootstrap(&variable)
             .map_err(|error: InvalidVariable| Failure::Usage(error.to_string()))?;
-        for note in &bootstrap.notes {
+        for note in &known.notes {
             console.say(&format!("dfo: {}: {note}", pack.name()));
         }
-        let decisions = planner.handle(Event::Bootstrap(&bootstrap.registration));
+        let decisions = bootstrap(&known.registration);
         for notice in decisions.notices() {
             if !matches!(notice, Notice::KnobRegistered { .. }) {
                 bad += u64::from(matches!(notice, Notice::KnobRefused { .. }));
@@ -79,7 +87,7 @@ pub(crate) fn register(
                 bad += u64::from(problem.kind == ProblemKind::Wrong);
                 say(line, problem);
             }
-            for complaint in record.register(planner) {
+            for complaint in record.register(bootstrap) {
                 bad += u64::from(complaint.is_refusal);
                 say(complaint.line, &complaint.what);
             }

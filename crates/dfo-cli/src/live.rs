@@ -4,6 +4,7 @@
 
 mod config;
 mod control;
+mod journal;
 mod levels;
 mod log;
 mod metrics;

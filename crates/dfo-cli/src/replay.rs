@@ -26,7 +26,8 @@ pub(crate) fn run(
         return Err(Failure::Usage(what.to_owned()));
     }
     let mut planner = Planner::new(args.settings(), PlanIds::from_seed(SEED));
-    let bad_definitions = knobs::register(&args.knobs, packs, &mut planner, console)?;
+    let bad_definitions =
+        knobs::register(&args.knobs, packs, &mut knobs::into(&mut planner), console)?;
     if bad_definitions > 0 && args.strict {
         console.say("dfo: stopped at a bad definition (--strict)");
         return Ok(Exit::SomeBad);

@@ -98,16 +98,19 @@ pub(crate) enum Target {
     Records,
     /// Ends of transports.
     Links,
+    /// The journal.
+    Journal,
 }
 
 impl Target {
-    pub(crate) const ALL: [Target; 6] = [
+    pub(crate) const ALL: [Target; 7] = [
         Target::Service,
         Target::Plans,
         Target::Decisions,
         Target::Applications,
         Target::Records,
         Target::Links,
+        Target::Journal,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -118,6 +121,7 @@ impl Target {
             Target::Applications => "applications",
             Target::Records => "records",
             Target::Links => "links",
+            Target::Journal => "journal",
         }
     }
 }

@@ -252,8 +252,6 @@ pub enum Notice {
         knob: Name,
         /// The node it is for; `None` is all.
         node: Option<Name>,
-        /// The value that counts again.
-        value: Value,
     },
     /// An operator allows no more plans.
     Frozen {
@@ -652,12 +650,11 @@ impl fmt::Display for Notice {
                 by,
                 knob,
                 node,
-                value,
             } => {
                 let what = plan_id.as_deref().unwrap_or("every plan");
                 write!(
                     f,
-                    "an operator takes {what} for {knob}{} back: {value} by {by}",
+                    "an operator takes {what} for {knob}{} back by {by}",
                     on(node.as_ref())
                 )
             }

@@ -5,9 +5,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use dfo_model::{Decoded, Problem, ProblemKind, Registration};
-use dfo_planner::{Event, Notice, Planner};
+use dfo_planner::Notice;
 use dfo_transport::{Content, MAX_RECORD_BYTES};
 
+use super::Bootstrap;
 use crate::exit::Failure;
 use crate::input;
 use crate::locate::{Lines, lines_before};
@@ -135,11 +136,11 @@ impl KnobRecord {
     }
 
     /// Registers what can be used; what the planner has to say against it.
-    pub(crate) fn register(&self, planner: &mut Planner) -> Vec<Complaint> {
+    pub(crate) fn register(&self, bootstrap: Bootstrap<'_>) -> Vec<Complaint> {
         let Some(registration) = &self.decoded.message else {
             return Vec::new();
         };
-        let decisions = planner.handle(Event::Bootstrap(registration));
+        let decisions = bootstrap(registration);
         let complaint = |notice| self.complaint(notice, registration);
         decisions.notices().filter_map(complaint).collect()
     }

@@ -12,6 +12,7 @@ use dfo_service::AckMode;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use super::journal::JournalArgs;
 use super::levels::Levels;
 use super::{metrics, serve};
 use crate::args::{Format, Whose, ack_mode};
@@ -46,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) control: Option<PathBuf>,
     #[serde(deserialize_with = "address")]
     pub(crate) metrics_address: Option<String>,
+    /// The journal: its `dir`, and how it is kept.
+    pub(crate) journal: JournalArgs,
     /// Options of the transport: a text, a number, a bool, or a list of them.
     options: BTreeMap<String, toml::Value>,
     /// The planner's settings, ours where they are not named.
@@ -70,7 +73,8 @@ impl Config {
         let paths = config.knobs.iter_mut();
         let paths = paths
             .chain(&mut config.dead_letter)
-            .chain(&mut config.control);
+            .chain(&mut config.control)
+            .chain(&mut config.journal.dir);
         paths.for_each(|path| *path = folder.join(&*path));
         for (name, value) in &config.options {
             texts(value).ok_or_else(|| {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use dfo_service::{Channel, Ended, Happening, Observer};
 use serde_json::json;
 
+use super::journal;
 use super::levels::Levels;
 use crate::input::Complaints;
 use crate::output::{ErrorStream, count};
@@ -255,6 +256,7 @@ impl Observer for Log {
                 self.lines
                     .write(|out| tell(report, decisions, *window, levels, out));
             }
+            Happening::Journal(news) => journal::tell_news(news, self),
             Happening::BadRecord { .. } | Happening::DeadLetterFailed { .. } => {
                 self.complain(happening);
             }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Args};
-use dfo_planner::{PlanIds, Planner};
-use dfo_service::{AckMode, Ended, Service};
+use dfo_service::{AckMode, Ended, JournalSettings, Service};
 use dfo_transport::{OptimizerEnds, Options, Role, Transport};
 
 use super::config::Config;
+use super::journal::{JournalArgs, Kept};
 use super::levels::Levels;
 use super::log::Log;
 use super::metrics;
@@ -65,7 +65,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FORMAT", visible_alias = "format")]
     log_format: Option<Format>,
     /// What to tell: a level (debug, info, warning, error), or TARGET=LEVEL, or several with commas.
-    /// Targets: service, plans, decisions, applications, records, links. [default: info]
+    /// Targets: service, plans, decisions, applications, records, links, journal. [default: info]
     #[arg(long, value_name = "LEVELS", value_parser = Levels::read)]
     log_level: Option<Levels>,
     #[arg(long, value_name = "SOCKET", help = CONTROL)]
@@ -73,6 +73,8 @@ pub(crate) struct ServeArgs {
     /// Serve metrics and health over HTTP at this address; without HOST at 127.0.0.1.
     #[arg(long, value_name = "HOST:PORT", value_parser = metrics::check_address)]
     metrics_address: Option<String>,
+    #[command(flatten)]
+    journal: JournalArgs,
     #[command(flatten)]
     free: FreeOptions,
 }
@@ -107,6 +109,7 @@ struct Plan<'a> {
     levels: Levels,
     control: Option<PathBuf>,
     metrics: Option<String>,
+    journal: Option<JournalSettings>,
 }
 
 /// `dfo serve`.
@@ -116,15 +119,21 @@ pub(crate) fn run(
     console: &mut Console,
 ) -> Result<Exit, Failure> {
     let plan = plan(matches, known)?;
-    let mut planner = Planner::new(plan.planner, PlanIds::from_seed(seed())).on_node(own_node());
-    knobs::register(&plan.knobs, &known.packs, &mut planner, console)?;
+    let mut kept = Kept::open(plan.journal, plan.planner, own_node(), seed())?;
+    let mut bootstrap = |registration: &_| kept.bootstrap(registration);
+    knobs::register(&plan.knobs, &known.packs, &mut bootstrap, console)?;
     let reporter = |planner| report::report(plan.format, SERVICE, planner, console.styles);
-    let mut last_report = reporter(&planner)?;
+    let mut last_report = reporter(&kept.planner)?;
     let cannot = |error| Failure::CannotRead(format!("cannot start: {error}"));
     let doors = Doors::open(plan.control.as_deref(), plan.metrics.as_deref())?;
-    let (mut log, epilogue) =
-        Log::new(reporter(&planner)?, plan.levels, console.error_stream()).map_err(cannot)?;
+    let (mut log, epilogue) = Log::new(
+        reporter(&kept.planner)?,
+        plan.levels,
+        console.error_stream(),
+    )
+    .map_err(cannot)?;
     tell_of_the_doors(&doors, plan.control.as_deref(), &mut log);
+    kept.tell(&mut log);
     let dropped_lines = log.dropped_lines();
 
     let runtime = super::runtime()?;
@@ -134,7 +143,7 @@ pub(crate) fn run(
         let ends = ends.map_err(|error| super::cannot_open(&error))?;
         Ok::<_, Failure>((stop, ends))
     })?;
-    let service = service(planner, ends, plan.service, plan.dry_run).observer(log);
+    let service = service(kept, ends, plan.service, plan.dry_run).observer(log);
     // Not within the service's runtime: it has one of its own.
     let attendant = doors.attend(service.remote(), dropped_lines)?;
     let ended = runtime.block_on(service.run(stop));
@@ -164,12 +173,16 @@ fn tell_of_the_doors(doors: &Doors, control: Option<&Path>, log: &mut Log) {
 }
 
 fn service(
-    planner: Planner,
+    kept: Kept,
     ends: OptimizerEnds,
     settings: dfo_service::Settings,
     dry_run: Option<AckMode>,
 ) -> Service {
-    let service = Service::new(planner, ends).settings(settings);
+    let service = Service::new(kept.planner, ends).settings(settings);
+    let service = match kept.journal {
+        Some(journal) => service.journal(journal),
+        None => service,
+    };
     match dry_run {
         Some(acks) => service.dry_run(acks),
         None => service,
@@ -253,6 +266,7 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
         },
         control: ctl::named_socket(args.control).or(file.control.take()),
         metrics: args.metrics_address.or(file.metrics_address.take()),
+        journal: args.journal.or(file.journal).settings()?,
     })
 }
 

@@ -189,7 +189,7 @@ impl Planner {
             knob,
             scope,
             node: node.as_ref().map(ToString::to_string),
-            to: to.clone(),
+            to,
             tag: action.tag,
             finding_type: OPERATOR.to_owned(),
             severity,
@@ -206,7 +206,6 @@ impl Planner {
             by,
             knob: name,
             node,
-            value: to,
         });
         Ok(true)
     }
