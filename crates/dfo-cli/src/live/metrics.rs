@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use dfo_service::{Remote, Status};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -121,7 +121,7 @@ pub(crate) fn check_address(text: &str) -> Result<String, String> {
 
 type Answer = Response<Full<Bytes>>;
 
-async fn answer(request: &Request<Incoming>, remote: &Remote, dropped: &DroppedLines) -> Answer {
+async fn answer<B>(request: &Request<B>, remote: &Remote, dropped: &DroppedLines) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
