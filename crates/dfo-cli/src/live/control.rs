@@ -27,7 +27,7 @@ use crate::report;
 const CLIENTS: usize = 16;
 
 /// A client that asks nothing for so long is let go.
-const TO_ASK: Duration = Duration::from_secs(10);
+const TO_ASK: Duration = Duration::from_secs(5);
 
 /// The planner's task has so long for an answer.
 const TO_ANSWER: Duration = Duration::from_secs(10);
