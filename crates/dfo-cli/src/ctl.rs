@@ -94,7 +94,8 @@ pub(crate) fn run(args: CtlArgs, console: &mut Console) -> Result<Exit, Failure>
             show(&done, console.out())?;
             Ok(Exit::Done)
         }
-        Answer::Refused(why) => {
+        Answer::Refused { why, done } => {
+            show(&done, console.out())?;
             console.say(&format!("dfo: refused: {why}"));
             Ok(Exit::SomeBad)
         }

@@ -228,9 +228,8 @@ fn level_of(notice: &Notice) -> Level {
         | "node_not_remembered"
         | "undone"
         | "command_refused" => Level::Warning,
-        "plan_expired" | "plan_superseded" | "rejected" | "new_run" | "frozen" | "thawed" => {
-            Level::Info
-        }
+        "plan_expired" | "plan_superseded" | "rejected" | "new_run" | "frozen" | "thawed"
+        | "reverted" => Level::Info,
         _ => Level::Debug,
     }
 }

@@ -51,8 +51,12 @@ pub(crate) struct Reply {
 pub(crate) enum Answer {
     /// The command was carried out.
     Done(Done),
-    /// It was not, and nothing has changed: why.
-    Refused(String),
+    /// It was not, or not in full.
+    Refused {
+        why: String,
+        /// What was done all the same; nothing, mostly.
+        done: Done,
+    },
     /// How the service is.
     Status(serde_json::Value),
     /// The same, for eyes.

@@ -27,7 +27,7 @@ use crate::report;
 const CLIENTS: usize = 16;
 
 /// A client that asks nothing for so long is let go.
-const TO_ASK: Duration = Duration::from_secs(10);
+const TO_ASK: Duration = Duration::from_secs(5);
 
 /// The planner's task has so long for an answer.
 const TO_ANSWER: Duration = Duration::from_secs(10);
@@ -222,25 +222,26 @@ async fn answer(ask: Ask, remote: &Remote) -> Answer {
 }
 
 fn outcome(decisions: &Decisions) -> Answer {
-    let refused = decisions.notices().find_map(|notice| match notice {
-        Notice::CommandRefused { why, .. } => Some(why),
-        _ => None,
-    });
-    if let Some(why) = refused {
-        return Answer::Refused(why.clone());
+    let mut refused = None;
+    let mut done = Done::default();
+    for notice in decisions.notices() {
+        match notice {
+            Notice::CommandRefused { why, .. } => refused = Some(why.clone()),
+            notice => done.notices.push(ToldNotice {
+                notice: notice.name().to_owned(),
+                text: notice.to_string(),
+            }),
+        }
     }
-    let notices = decisions.notices().map(|notice| ToldNotice {
-        notice: notice.name().to_owned(),
-        text: notice.to_string(),
-    });
     let changes = decisions.plans().map(|plan| Change {
         plan_id: plan.plan_id.clone(),
         knob: plan.knob_id.clone(),
         nodes: plan.target_nodes.clone(),
         value: plan.new_value.to_string(),
     });
-    Answer::Done(Done {
-        notices: notices.collect(),
-        changes: changes.collect(),
-    })
+    done.changes = changes.collect();
+    match refused {
+        None => Answer::Done(done),
+        Some(why) => Answer::Refused { why, done },
+    }
 }

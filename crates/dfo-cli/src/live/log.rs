@@ -66,7 +66,7 @@ impl Queue {
 }
 
 /// How many lines of a log were dropped so far.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct DroppedLines(Arc<Queue>);
 
 impl DroppedLines {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use dfo_service::{Remote, Status};
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -121,7 +121,7 @@ pub(crate) fn check_address(text: &str) -> Result<String, String> {
 
 type Answer = Response<Full<Bytes>>;
 
-async fn answer(request: &Request<Incoming>, remote: &Remote, dropped: &DroppedLines) -> Answer {
+async fn answer<B>(request: &Request<B>, remote: &Remote, dropped: &DroppedLines) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         let allowed = hyper::header::HeaderValue::from_static("GET, HEAD");
@@ -187,7 +187,11 @@ fn response(code: StatusCode, content_type: &'static str, body: String) -> Answe
 
 #[cfg(test)]
 mod tests {
-    use super::check_address;
+    use dfo_planner::{PlanIds, Planner, Settings};
+    use dfo_service::{JournalStatus, Service};
+    use dfo_transport::OptimizerEnds;
+
+    use super::*;
 
     #[test]
     fn an_address_has_a_port() {
@@ -197,5 +201,89 @@ mod tests {
         for wrong in ["", "9100", "127.0.0.1", "host:", "host:http", ":70000"] {
             assert!(check_address(wrong).is_err(), "{wrong}");
         }
+    }
+
+    fn service() -> Service {
+        let planner = Planner::new(Settings::default(), PlanIds::from_seed(1));
+        Service::new(planner, OptimizerEnds::default())
+    }
+
+    fn within(test: impl Future<Output = ()>) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build().unwrap().block_on(test);
+    }
+
+    /// How a service is that runs.
+    async fn status() -> Status {
+        let service = service();
+        let remote = service.remote();
+        tokio::select! {
+            status = remote.status() => status.unwrap(),
+            _ = service.run(std::future::pending()) => unreachable!("nobody stops it"),
+        }
+    }
+
+    #[test]
+    fn a_loop_that_does_not_turn_is_not_healthy() {
+        within(async {
+            let service = service();
+            let remote = service.remote();
+            let ask = async |path: &str| {
+                let request = Request::builder().uri(path).body(()).unwrap();
+                let answer = answer(&request, &remote, &DroppedLines::default()).await;
+                answer.status()
+            };
+            // It never runs.
+            let (health, metrics) = tokio::join!(ask("/healthz"), ask("/metrics"));
+            assert_eq!(health, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(metrics, StatusCode::SERVICE_UNAVAILABLE);
+            // What needs no answer from there has one.
+            assert_eq!(ask("/nowhere").await, StatusCode::NOT_FOUND);
+            drop(service);
+            assert_eq!(ask("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+        });
+    }
+
+    #[test]
+    fn a_service_is_not_ready_while_it_stops_or_its_journal_holds_plans() {
+        within(async {
+            let mut status = status().await;
+            assert_eq!(not_ready(&status), None);
+            status.is_stopping = true;
+            assert!(not_ready(&status).unwrap().contains("stopping"));
+            status.is_stopping = false;
+            let mut journal = JournalStatus {
+                failed: Some("no space".to_owned()),
+                ..JournalStatus::default()
+            };
+            status.journal = Some(journal.clone());
+            assert_eq!(not_ready(&status), None);
+            journal.is_required = true;
+            status.journal = Some(journal);
+            assert!(not_ready(&status).unwrap().contains("no space"));
+        });
+    }
+
+    #[test]
+    fn the_lag_of_a_journal_is_in_the_metrics() {
+        within(async {
+            let mut status = status().await;
+            assert!(!page::write(&status, 0).contains("journal"));
+            status.journal = Some(JournalStatus {
+                appended_seq: 12,
+                synced_seq: 5,
+                oldest_unsynced_s: 0.25,
+                ..JournalStatus::default()
+            });
+            let page = page::write(&status, 3);
+            for line in [
+                "dfoptimizer_journal_lag_lines 7\n",
+                "dfoptimizer_journal_lag_seconds 0.25\n",
+                "dfoptimizer_journal_failed 0\n",
+                "dfoptimizer_log_lines_dropped_total 3\n",
+            ] {
+                assert!(page.contains(line), "no {line} in\n{page}");
+            }
+        });
     }
 }

@@ -178,6 +178,30 @@ async fn a_plan_that_expires_while_frozen_does_not_leave_after_the_thaw() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_an_operator_takes_back_passes_a_freeze_and_the_plan_that_waited_is_gone() {
+    let sink = sink().blocked();
+    let taken = sink.taken();
+    let scene = Scene::new().knobs([knob("k")]).plans_to("plans", sink);
+    let mut s = scene.start();
+    let waiting = s.find(finding(0).on("n1")).await.plan().plan_id.clone();
+    tell(&s, freeze(None)).await;
+    let before = s.log.len();
+    assert!(tell(&s, Command::RevertAll).await.contains(&"reverted"));
+    let told = s.log.since(before);
+    assert_eq!(told.unsent(), [(waiting.as_str(), Unsent::Withdrawn)]);
+    taken.open();
+    s.settle().await;
+    let [back] = &taken.plans()[..] else {
+        panic!("{:?}", taken.plans());
+    };
+    assert_eq!(back.finding_type, "operator");
+    assert_eq!(back.new_value, dfo_model::Value::Int(2));
+    tell(&s, thaw(None)).await;
+    s.wait(10.0).await;
+    assert_eq!(taken.plans().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_frozen_before_the_start_is_frozen() {
     let mut planner = dfo_planner::Planner::new(
         dfo_planner::Settings::default(),

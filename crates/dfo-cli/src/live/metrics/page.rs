@@ -152,6 +152,8 @@ impl Page {
             "Plans taken back, since they made things worse.",
         )
         .sample(notice("undone"));
+        self.counter("plans_reverted_total", "Values that an operator took back.")
+            .sample(notice("reverted"));
         self.latency(&status.decision_latency);
     }
 
