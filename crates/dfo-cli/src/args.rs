@@ -27,6 +27,10 @@ Exit codes:
 pub(crate) enum Subcommand {
     /// Show what would be changed for saved findings, and why everything else would not.
     Replay(ReplayArgs),
+    /// Do the same decisions come out of a journal again, byte for byte?
+    Verify(VerifyArgs),
+    /// Why was this changed, and why was that not? From a journal.
+    Explain(ExplainArgs),
     /// Is this a valid file of findings, knobs, plans or acknowledgements?
     Check(CheckArgs),
     /// Show knobs: type, range, live value, and what each responds to.
@@ -38,8 +42,16 @@ pub(crate) enum Subcommand {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Files of findings: JSON lines, an array or one object, plain or gzip; `-` is standard input.
-    #[arg(required = true, value_name = "FINDINGS")]
+    #[arg(required_unless_present = "journal", value_name = "FINDINGS")]
     pub(crate) findings: Vec<PathBuf>,
+    /// A service's journal instead: what happened, with the knobs, acknowledgements and settings of
+    /// then.
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["findings", "files", "bootstrap", "acks", "settings"]
+    )]
+    pub(crate) journal: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) knobs: KnobSources,
     /// When applications acknowledge: `immediate` (at the plan's window), `never` (and, unless
@@ -70,6 +82,42 @@ impl ReplayArgs {
         });
         whose.settings()
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A journal's folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) journal: PathBuf,
+    /// For eyes, or one JSON object a line.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A journal's folder.
+    #[arg(value_name = "DIR")]
+    pub(crate) journal: PathBuf,
+    /// This plan, by its id or how that begins: the finding, the answer, and whether it helped.
+    #[arg(long, value_name = "ID")]
+    pub(crate) plan: Option<String>,
+    /// What was decided for this knob.
+    #[arg(long, value_name = "ID")]
+    pub(crate) knob: Option<String>,
+    /// What was decided on findings of this window.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) window: Option<i64>,
+    /// What was decided for this node.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Why was this knob not changed? Each gate that held it, how close it was, and what would have to be
+    /// different now.
+    #[arg(long, value_name = "KNOB", conflicts_with_all = ["plan", "knob"])]
+    pub(crate) why_not: Option<String>,
+    /// For eyes, or one JSON object a line.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

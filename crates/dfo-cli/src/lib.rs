@@ -1,4 +1,4 @@
-//! The command `dfo`: replay findings, check files, show knobs, and run beside a job.
+//! The command `dfo`: replay findings, check files, show knobs, run beside a job, and ask its journal why.
 //!
 //! A library too, so that a site's own command, with its own knob packs and transports beside ours,
 //! is a `main` of a few lines:
@@ -28,6 +28,7 @@ mod args;
 mod check;
 mod ctl;
 mod exit;
+mod explain;
 mod input;
 mod knobs;
 mod live;
@@ -35,6 +36,7 @@ mod locate;
 mod output;
 mod replay;
 mod report;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -133,6 +135,8 @@ impl Command {
         let packs = &known.packs;
         let done = match cli.command {
             Subcommand::Replay(args) => replay::run(&args, packs, &mut console),
+            Subcommand::Verify(args) => verify::run(&args, &mut console),
+            Subcommand::Explain(args) => explain::run(&args, &mut console),
             Subcommand::Check(args) => check::run(&args, &mut console),
             Subcommand::Ctl(args) => ctl::run(args, &mut console),
             Subcommand::Knobs(args) => knobs::run(&args, packs, &mut console),

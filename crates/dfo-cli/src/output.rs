@@ -153,3 +153,17 @@ pub(crate) fn count(n: u64, what: &str) -> String {
         _ => format!("{n} {what}s"),
     }
 }
+
+/// The same with the digits in groups: `12,345 plans`.
+pub(crate) fn grouped(n: u64, what: &str) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3 + what.len() + 2);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    let plural = if n == 1 { "" } else { "s" };
+    text + " " + what + plural
+}

@@ -1,5 +1,7 @@
 //! `dfo replay`: what would be changed for saved findings, and why everything else would not.
 
+mod journal;
+
 use std::path::Path;
 
 use dfo_model::{FindingView, KnobPack};
@@ -20,6 +22,9 @@ pub(crate) fn run(
     packs: &[Box<dyn KnobPack>],
     console: &mut Console,
 ) -> Result<Exit, Failure> {
+    if let Some(folder) = &args.journal {
+        return journal::run(folder, args, console);
+    }
     let inputs = args.findings.iter().chain(&args.knobs.files);
     if inputs.filter(|path| path.as_os_str() == "-").count() > 1 {
         let what = "standard input (`-`) is named twice, and can be read once";

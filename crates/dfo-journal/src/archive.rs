@@ -1,10 +1,14 @@
 //! A journal for reading: its segments in order.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+
+use dfo_planner::Planner;
 
 use crate::error::JournalError;
 use crate::folder::{self, Listed};
 use crate::problem::{Flaw, Problem};
+use crate::replay::{Replay, Step};
 use crate::segment::Segment;
 
 /// A journal that is read, and not written to. It may be in use.
@@ -48,6 +52,19 @@ impl Archive {
     /// Whether there is no segment at all.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
+    }
+
+    /// The planner at the end, found from the newest usable head; `None` where there is none.
+    pub fn newest_planner(&self) -> Option<Planner> {
+        let (newest, first) = self.newest_usable()?;
+        let mut replay = Replay::new();
+        let mut each = |_: Step<'_>| ControlFlow::Continue(());
+        // Nothing breaks it.
+        let _ = replay.take(&first, &mut each);
+        for listed in &self.segments[newest + 1..] {
+            let _ = replay.take(&Segment::read(listed), &mut each);
+        }
+        replay.folded().planner
     }
 
     /// The files that end like a segment and are none.
