@@ -341,8 +341,9 @@ impl Engine {
         }
     }
 
-    /// Hands the journal what was taken down; a new segment, where it is time for one.
+    /// Hands the journal what was taken down; a new segment, where it is time for one. Sends what may leave.
     pub(crate) fn keep_journal(&mut self, now: Instant) {
+        self.release();
         let Some(journal) = &mut self.journal else {
             return;
         };
@@ -365,7 +366,6 @@ impl Engine {
         if let Some(news) = news {
             self.observer.observe(&Happening::Journal(&news));
         }
-        self.release();
         self.keep_journal(now);
     }
 

@@ -21,6 +21,7 @@ mod dead_letters;
 mod end_of_stream;
 mod heartbeats;
 mod idle;
+mod journal;
 mod plan_consumers;
 mod properties;
 mod recorded;

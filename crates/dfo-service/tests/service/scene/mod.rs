@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use dfo_model::{Ack, ActionPlan};
 use dfo_planner::{PlanIds, Planner};
-use dfo_service::{AckMode, Ended, Remote, Service, Settings, StartError};
+use dfo_service::{AckMode, Ended, Journal, Remote, Service, Settings, StartError};
 use dfo_transport::memory::{self, MemorySink, MemorySource};
 use dfo_transport::{Named, OptimizerEnds, Record, Sink, Source};
 use tokio::sync::oneshot;
@@ -39,6 +39,7 @@ pub struct Scene {
     ends: OptimizerEnds,
     acks: Option<AckMode>,
     log: Log,
+    journal: Option<Journal>,
 }
 
 impl Scene {
@@ -50,11 +51,29 @@ impl Scene {
             ends: OptimizerEnds::default(),
             acks: None,
             log: Log::default(),
+            journal: None,
         }
     }
 
     pub fn planner(self, planner: Planner) -> Self {
         Self { planner, ..self }
+    }
+
+    /// A journal, with whose planner it was opened.
+    pub fn journal(self, journal: Journal) -> Self {
+        Self {
+            journal: Some(journal),
+            ..self
+        }
+    }
+
+    /// Knobs that a pack names, taken down.
+    pub fn knobs_in_journal(mut self, knobs: impl IntoIterator<Item = Knob>) -> Self {
+        let registration = app("").knobs(knobs).registration();
+        let event = dfo_planner::Event::Bootstrap(&registration);
+        let journal = self.journal.as_mut().expect("a journal");
+        journal.decide(&mut self.planner, event);
+        self
     }
 
     /// Knobs that are there from the start, as if an application without an instance had them.
@@ -152,6 +171,10 @@ impl Scene {
         let service = Service::new(self.planner, self.ends)
             .settings(self.settings)
             .observer(self.log);
+        let service = match self.journal {
+            Some(journal) => service.journal(journal),
+            None => service,
+        };
         match self.acks {
             Some(acks) => service.dry_run(acks),
             None => service,
@@ -252,6 +275,16 @@ impl Live {
         let ack = applied(&plan).at(plan.window_index);
         assert_eq!(self.ack(&ack).await.notices()[0], "applied");
         plan
+    }
+
+    /// A record on the control channel; what came of it is left for later.
+    pub async fn control_sends(&mut self, record: Record) {
+        self.control.send(record).await.unwrap();
+    }
+
+    /// The service ends at once, in whatever it is.
+    pub fn abort(self) {
+        self.running.abort();
     }
 
     /// Asks the service to stop, and waits for its end.
