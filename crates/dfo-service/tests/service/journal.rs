@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 use crate::scene::{AckWords, Live, Scene, ack_record, app, applied, finding, knob, up};
 
 /// Longer than a slow machine takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder, and how a journal is kept there.
 struct Place {
@@ -104,7 +104,7 @@ fn kill(s: Live) {
 async fn a_plan_that_arrives_is_in_the_journal() {
     for sync in [
         SyncPolicy::EachPlan,
-        SyncPolicy::Every(Duration::from_secs(3600)),
+        SyncPolicy::Every(Duration::from_hours(1)),
     ] {
         let mut place = Place::new();
         place.options.sync = sync;
