@@ -22,7 +22,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let here = folder();
-        let serve = Serve::listening(&here, "--knobs knobs.json --explain --control s");
+        let serve = Serve::listening(&here, "--knobs knobs.json --explain --control-socket s");
         Scene {
             diagnoser: Peer::connect(&serve.address("findings"), "PUSH"),
             plans: Peer::connect(&serve.address("plans"), "PULL"),
@@ -90,7 +90,7 @@ fn one_knob_can_be_frozen() {
 #[test]
 fn a_plan_that_nobody_has_taken_yet_is_held_by_a_freeze() {
     let here = folder();
-    let serve = Serve::listening(&here, "--knobs knobs.json --control s");
+    let serve = Serve::listening(&here, "--knobs knobs.json --control-socket s");
     let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
     diagnoser.send(&[BESIDE, &finding("app", vec!["k0"], 0)]);
     serve.wait_for("the plan", is_plan);
@@ -146,7 +146,7 @@ fn a_plan_is_taken_back_and_all_of_them_through_a_freeze() {
 #[test]
 fn what_cannot_be_done_is_refused_with_the_reason_and_told_without_explain() {
     let here = folder();
-    let serve = Serve::listening(&here, "--knobs knobs.json --control s");
+    let serve = Serve::listening(&here, "--knobs knobs.json --control-socket s");
     for (command, why) in [
         ("freeze app.k9", "no knob \"app.k9\" is registered"),
         ("thaw", "nothing is frozen"),
@@ -210,7 +210,7 @@ fn the_variable_names_the_socket_for_both() {
     ctl("ctl status").run().succeeds().says("running");
     // A flag goes before it, wherever it stands.
     ctl("ctl status --control elsewhere").run().exits(3);
-    ctl("ctl --control elsewhere status").run().exits(3);
+    ctl("ctl --control-socket elsewhere status").run().exits(3);
     drop(serve);
 }
 

@@ -71,7 +71,7 @@ fn sample(page: &str, name: &str) -> f64 {
 #[test]
 fn everything_that_happens_is_in_the_metrics_and_promtool_is_content() {
     let here = folder();
-    let serve = Serve::listening(&here, "--metrics-address :0 --control s --explain");
+    let serve = Serve::listening(&here, "--metrics-address :0 --control-socket s --explain");
     let at = address(&serve);
     // A service that has seen nothing has metrics, too.
     passes_promtool(&get(&at, "/metrics").body);
@@ -250,7 +250,7 @@ fn scrapes_go_on_under_load_and_disturb_nothing() {
 
 #[test]
 fn a_file_says_all_of_it_too() {
-    let config = "control = \"s\"\nmetrics-address = \":0\"\nlog-level = \"links=debug\"\n\
+    let config = "control-socket = \"s\"\nmetrics-address = \":0\"\nlog-level = \"links=debug\"\n\
                   log-format = \"json\"\n[options]\nbind = true\naddress = \"tcp://127.0.0.1:*\"\n";
     let here = Folder::with("site.toml", config);
     let serve = Serve::start(here.dfo("serve zmq --config site.toml"));
