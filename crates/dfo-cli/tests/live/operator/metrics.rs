@@ -14,7 +14,7 @@ use super::live::findings::{
     BESIDE, END, ack, applied, finding, one_more, plan, register, send_ack,
 };
 use super::live::peer::Peer;
-use super::live::{Serve, is_plan, until};
+use super::live::{Serve, until};
 
 /// The `promtool` that `DFO_PROMTOOL` names, else the one on the path.
 fn promtool() -> Command {
@@ -215,37 +215,53 @@ fn a_service_whose_time_stands_is_not_healthy() {
     assert!(TcpStream::connect(&at).is_err());
 }
 
-#[test]
-fn scrapes_go_on_under_load_and_disturb_nothing() {
+/// Many findings, and what is asked meanwhile. How long a decision took, on average, in seconds.
+fn latency_under_load(mut meanwhile: impl FnMut(&str)) -> f64 {
+    const FINDINGS: i64 = 20_000;
     let here = folder();
     let serve = Serve::listening(&here, "--knobs knobs.json --metrics-address :0");
     let at = address(&serve);
     let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
     let flood = std::thread::spawn(move || {
-        for window in 0..20_000 {
+        for window in 0..FINDINGS {
             diagnoser.put(&[BESIDE, &finding("app", vec!["k0"], window)]);
         }
-        diagnoser.send(&[END, b""]);
+        diagnoser.flush();
         diagnoser
     });
-    serve.wait_for("a plan", is_plan);
-    let mut seen = 0.0;
+    while !flood.is_finished() {
+        meanwhile(&at);
+    }
+    let mut diagnoser = flood.join().unwrap();
+    let mut page = String::new();
     until("all were decided on", || {
-        // The service ends with the stream, and its address with it.
-        let Ok(stream) = TcpStream::connect(&at) else {
-            return true;
-        };
-        drop(stream);
-        serve.count(|e| e["event"] == "optimizer.ended") > 0 || {
-            let found = sample(&get(&at, "/metrics").body, "findings_total");
-            assert!(found >= seen);
-            seen = found;
-            false
-        }
+        page = get(&at, "/metrics").body;
+        sample(&page, "findings_total") >= 20_000.0
     });
-    drop(flood.join().unwrap());
-    let served = serve.ends().in_order();
-    assert_eq!(served.count("findings"), 20_000);
+    diagnoser.send(&[END, b""]);
+    assert_eq!(serve.ends().in_order().count("findings"), 20_000);
+    sample(&page, "decision_latency_seconds_sum") / sample(&page, "decision_latency_seconds_count")
+}
+
+#[test]
+fn scrapes_under_load_disturb_nothing() {
+    let alone = latency_under_load(|_| std::thread::yield_now());
+    let (mut scrapes, mut seen) = (0, 0.0);
+    let scraped = latency_under_load(|at| {
+        let found = sample(&get(at, "/metrics").body, "findings_total");
+        assert!(found >= seen);
+        (scrapes, seen) = (scrapes + 1, found);
+    });
+    assert!(scrapes > 0);
+    let ratio = scraped / alone;
+    // Not `eprintln!`: the harness would swallow it. A number to look at: how busy the machine is with
+    // other things counts for more.
+    let _ = writeln!(
+        std::io::stderr(),
+        "a decision under load: {:.1} us, {:.1} us with {scrapes} scrapes, ratio {ratio:.2}",
+        alone * 1e6,
+        scraped * 1e6
+    );
 }
 
 #[test]
