@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -16,11 +17,16 @@ use super::live::findings::{
 use super::live::peer::Peer;
 use super::live::{Serve, until};
 
-/// The `promtool` that `DFO_PROMTOOL` names, else the one on the path.
+/// The `promtool` that `DFO_PROMTOOL` names, else the one that `.ci/run` gets, else the one on the path.
 fn promtool() -> Command {
     let named = std::env::var("DFO_PROMTOOL").ok();
-    let named = named.filter(|name| !name.is_empty());
-    Command::new(named.unwrap_or("promtool".to_owned()))
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let of_ci = root.join("target/promtool/usr/bin/promtool");
+    Command::new(match named.filter(|name| !name.is_empty()) {
+        Some(named) => named.into(),
+        None if of_ci.exists() => of_ci,
+        None => PathBuf::from("promtool"),
+    })
 }
 
 fn has_promtool() -> bool {
