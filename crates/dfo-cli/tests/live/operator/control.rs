@@ -1,6 +1,6 @@
 //! What `dfo ctl` does: freeze, thaw, revert, status.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::dfo::{Folder, Ran};
 use super::folder;
@@ -88,21 +88,35 @@ fn one_knob_can_be_frozen() {
 }
 
 #[test]
-fn a_plan_that_nobody_has_taken_yet_is_held_by_a_freeze() {
+fn plans_that_nobody_has_taken_yet_wait_on_through_a_freeze_and_what_is_taken_back_does_not() {
     let here = folder();
     let serve = Serve::listening(&here, "--knobs knobs.json --control-socket s");
     let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
-    diagnoser.send(&[BESIDE, &finding("app", vec!["k0"], 0)]);
-    serve.wait_for("the plan", is_plan);
+    diagnoser.send(&[BESIDE, &finding("app", vec!["k0", "k1"], 0)]);
+    let of_k1 = serve.wait_for("the second plan", |e| {
+        is_plan(e) && e["knob_id"] == "app.k1"
+    });
     here.run("ctl --control s freeze").succeeds();
     let plans = Peer::connect(&serve.address("plans"), "PULL");
-    // One of the other knob, which an operator takes back, goes before it.
-    let status = status(&here);
-    assert_eq!(status["sinks"][0]["waiting"], 1);
-    assert_eq!(status["is_frozen"], true);
-    assert_eq!(plans.received().len(), 0);
+    let frozen = status(&here);
+    assert_eq!(frozen["is_frozen"], true);
+    assert_eq!(frozen["sinks"][0]["waiting"], 2);
+    let id = of_k1["plan_id"].as_str().unwrap();
+    here.run(&format!("ctl --control s revert {id}")).succeeds();
+    // The first that leaves, though the others had waited longer.
+    let first = plan(&plans.receive());
+    assert_eq!(
+        (&first["knob_id"], &first["new_value"]),
+        (&json!("app.k1"), &json!(0))
+    );
     here.run("ctl --control s thaw").succeeds();
-    assert_eq!(plan(&plans.receive())["new_value"], 1);
+    let second = plan(&plans.receive());
+    assert_eq!(
+        (&second["knob_id"], &second["new_value"]),
+        (&json!("app.k0"), &json!(1))
+    );
+    let served = serve.stop().in_order();
+    assert_eq!((served.count("sent"), served.count("withdrawn")), (2, 1));
 }
 
 #[test]

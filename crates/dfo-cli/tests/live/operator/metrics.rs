@@ -207,7 +207,7 @@ fn who_says_nothing_or_too_much_does_not_keep_others_out() {
 }
 
 #[test]
-fn a_service_whose_time_stands_is_not_healthy() {
+fn a_service_that_was_held_answers_once_it_goes_on() {
     let here = folder();
     let serve = Serve::listening(&here, "--metrics-address :0");
     let at = address(&serve);
