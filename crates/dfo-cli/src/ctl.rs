@@ -23,13 +23,13 @@ pub(crate) const VARIABLE: &str = "DFOPTIMIZER_CONTROL";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// As transports show their variables: without the value here and now.
-const CONTROL: &str = "The control socket of the service, as `dfo serve --control` names it. \
+const CONTROL: &str = "The control socket of the service, as `dfo serve --control-socket` names it. \
                        [env: DFOPTIMIZER_CONTROL]";
 
 #[derive(Debug, Args)]
 pub(crate) struct CtlArgs {
-    #[arg(long, value_name = "SOCKET", global = true, help = CONTROL)]
-    control: Option<PathBuf>,
+    #[arg(long, visible_alias = "control", value_name = "SOCKET", global = true, help = CONTROL)]
+    control_socket: Option<PathBuf>,
     #[command(subcommand)]
     what: What,
 }
@@ -83,9 +83,9 @@ impl What {
 
 /// `dfo ctl`.
 pub(crate) fn run(args: CtlArgs, console: &mut Console) -> Result<Exit, Failure> {
-    let socket = named_socket(args.control).ok_or_else(|| {
+    let socket = named_socket(args.control_socket).ok_or_else(|| {
         let what =
-            "which service? name its control socket: --control SOCKET, or DFOPTIMIZER_CONTROL";
+            "which service? name its control socket: --control-socket SOCKET, or DFOPTIMIZER_CONTROL";
         Failure::Usage(what.to_owned())
     })?;
     let answer = ask(&socket, args.what.ask())?;

@@ -57,14 +57,16 @@ fn help_names_the_exit_codes() {
     Usage: dfo <COMMAND>
 
     Commands:
-      replay  Show what would be changed for saved findings, and why everything else would not
-      check   Is this a valid file of findings, knobs, plans or acknowledgements?
-      knobs   Show knobs: type, range, live value, and what each responds to
-      ctl     Stop and go on, take changes back, ask how it is: to a running `dfo serve`
-      serve   Run beside a job: findings in, plans out, acknowledgements back in
-      send    Send saved findings as a diagnoser would
-      tail    Show plans as an application would receive them
-      help    Print this message or the help of the given subcommand(s)
+      replay   Show what would be changed for saved findings, and why everything else would not
+      verify   Do the same decisions come out of a journal again, byte for byte?
+      explain  Why was this changed, and why was that not? From a journal
+      check    Is this a valid file of findings, knobs, plans or acknowledgements?
+      knobs    Show knobs: type, range, live value, and what each responds to
+      ctl      Stop and go on, take changes back, ask how it is: to a running `dfo serve`
+      serve    Run beside a job: findings in, plans out, acknowledgements back in
+      send     Send saved findings as a diagnoser would
+      tail     Show plans as an application would receive them
+      help     Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help

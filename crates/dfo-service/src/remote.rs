@@ -49,6 +49,14 @@ impl Remote {
         Ok(*status)
     }
 
+    /// Returns once the planner's task has looked here: its loop turns. Costs it nothing.
+    ///
+    /// # Errors
+    /// The service has ended.
+    pub async fn ping(&self) -> Result<(), Gone> {
+        self.ask(Request::Ping).await
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.send(request(answer)).await;
@@ -62,6 +70,7 @@ impl Remote {
 pub(crate) enum Request {
     Command(Command, oneshot::Sender<Decisions>),
     Status(oneshot::Sender<Box<Status>>),
+    Ping(oneshot::Sender<()>),
 }
 
 /// The service's end of it.

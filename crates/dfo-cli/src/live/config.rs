@@ -44,7 +44,7 @@ pub(crate) struct Config {
     pub(crate) log_format: Option<Format>,
     #[serde(deserialize_with = "levels")]
     pub(crate) log_level: Option<Levels>,
-    pub(crate) control: Option<PathBuf>,
+    pub(crate) control_socket: Option<PathBuf>,
     #[serde(deserialize_with = "address")]
     pub(crate) metrics_address: Option<String>,
     /// The journal: its `dir`, and how it is kept.
@@ -73,7 +73,7 @@ impl Config {
         let paths = config.knobs.iter_mut();
         let paths = paths
             .chain(&mut config.dead_letter)
-            .chain(&mut config.control)
+            .chain(&mut config.control_socket)
             .chain(&mut config.journal.dir);
         paths.for_each(|path| *path = folder.join(&*path));
         for (name, value) in &config.options {

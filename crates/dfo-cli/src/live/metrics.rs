@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpListener as Std, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dfo_service::{Remote, Status};
+use dfo_service::{Gone, Remote, Status};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -137,7 +137,10 @@ async fn answer<B>(request: &Request<B>, remote: &Remote, dropped: &DroppedLines
                 page,
             )
         },
-        "/healthz" => |_, _| text(StatusCode::OK, "ok\n"),
+        // A status costs the more the more nodes there are; this is asked often.
+        "/healthz" => {
+            return answered(remote.ping(), |()| text(StatusCode::OK, "ok\n")).await;
+        }
         "/readyz" => |status, _| match not_ready(status) {
             None => text(StatusCode::OK, "ready\n"),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
@@ -151,14 +154,20 @@ async fn answer<B>(request: &Request<B>, remote: &Remote, dropped: &DroppedLines
             return text(StatusCode::NOT_FOUND, there_is);
         }
     };
-    match timeout(TO_ANSWER, remote.status()).await {
-        Ok(Ok(status)) => tell(&status, dropped),
-        Ok(Err(gone)) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{gone}\n")),
-        Err(_) => {
-            let what = format!("no answer from the planner's task within {TO_ANSWER:?}\n");
-            text(StatusCode::SERVICE_UNAVAILABLE, &what)
-        }
-    }
+    answered(remote.status(), |status| tell(&status, dropped)).await
+}
+
+/// What the planner's task answers, if it does in time.
+async fn answered<T>(
+    asked: impl Future<Output = Result<T, Gone>>,
+    tell: impl FnOnce(T) -> Answer,
+) -> Answer {
+    let why = match timeout(TO_ANSWER, asked).await {
+        Ok(Ok(told)) => return tell(told),
+        Ok(Err(gone)) => format!("{gone}\n"),
+        Err(_) => format!("no answer from the planner's task within {TO_ANSWER:?}\n"),
+    };
+    text(StatusCode::SERVICE_UNAVAILABLE, &why)
 }
 
 /// Why no plans could be made and sent, if they could not.

@@ -69,7 +69,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "LEVELS", value_parser = Levels::read)]
     log_level: Option<Levels>,
     #[arg(long, value_name = "SOCKET", help = CONTROL)]
-    control: Option<PathBuf>,
+    control_socket: Option<PathBuf>,
     /// Serve metrics and health over HTTP at this address; without HOST at 127.0.0.1.
     #[arg(long, value_name = "HOST:PORT", value_parser = metrics::check_address)]
     metrics_address: Option<String>,
@@ -264,7 +264,7 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
             true => levels.explaining(),
             false => levels,
         },
-        control: ctl::named_socket(args.control).or(file.control.take()),
+        control: ctl::named_socket(args.control_socket).or(file.control_socket.take()),
         metrics: args.metrics_address.or(file.metrics_address.take()),
         journal: args.journal.or(file.journal).settings()?,
     })

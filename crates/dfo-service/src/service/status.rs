@@ -25,6 +25,9 @@ impl Running {
             Request::Status(answer) => {
                 let _ = answer.send(Box::new(self.status(is_stopping)));
             }
+            Request::Ping(answer) => {
+                let _ = answer.send(());
+            }
         }
     }
 

@@ -71,6 +71,7 @@ async fn a_flood_of_findings_does_not_keep_an_operator_waiting() {
     let scene = Scene::new().knobs([knob("k")]);
     let s = scene.findings_from("flood", flood).start();
     for _ in 0..20 {
+        s.remote.ping().await.unwrap();
         s.remote.status().await.unwrap();
     }
     let frozen = s.remote.command(freeze(None)).await.unwrap();

@@ -87,6 +87,15 @@ fn comparable<'e>(events: impl IntoIterator<Item = &'e Event>) -> Vec<Event> {
         }
         // A service says what a line is about.
         event.as_object_mut().unwrap().remove("target");
+        // The reason of an undo names the plan.
+        let reason = event["rationale"].as_str().unwrap_or_default();
+        if let Some((undo, why)) = reason
+            .split_once(": ")
+            .filter(|_| reason.starts_with("undo of"))
+        {
+            let undo = undo.rsplit_once(' ').map_or(undo, |(words, _)| words);
+            event["rationale"] = format!("{undo}: {why}").into();
+        }
         event
     };
     events.map(without).collect()

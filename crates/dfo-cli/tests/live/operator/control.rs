@@ -1,6 +1,6 @@
 //! What `dfo ctl` does: freeze, thaw, revert, status.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::dfo::{Folder, Ran};
 use super::folder;
@@ -22,7 +22,7 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let here = folder();
-        let serve = Serve::listening(&here, "--knobs knobs.json --explain --control s");
+        let serve = Serve::listening(&here, "--knobs knobs.json --explain --control-socket s");
         Scene {
             diagnoser: Peer::connect(&serve.address("findings"), "PUSH"),
             plans: Peer::connect(&serve.address("plans"), "PULL"),
@@ -88,21 +88,35 @@ fn one_knob_can_be_frozen() {
 }
 
 #[test]
-fn a_plan_that_nobody_has_taken_yet_is_held_by_a_freeze() {
+fn plans_that_nobody_has_taken_yet_wait_on_through_a_freeze_and_what_is_taken_back_does_not() {
     let here = folder();
-    let serve = Serve::listening(&here, "--knobs knobs.json --control s");
+    let serve = Serve::listening(&here, "--knobs knobs.json --control-socket s");
     let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
-    diagnoser.send(&[BESIDE, &finding("app", vec!["k0"], 0)]);
-    serve.wait_for("the plan", is_plan);
+    diagnoser.send(&[BESIDE, &finding("app", vec!["k0", "k1"], 0)]);
+    let of_k1 = serve.wait_for("the second plan", |e| {
+        is_plan(e) && e["knob_id"] == "app.k1"
+    });
     here.run("ctl --control s freeze").succeeds();
     let plans = Peer::connect(&serve.address("plans"), "PULL");
-    // One of the other knob, which an operator takes back, goes before it.
-    let status = status(&here);
-    assert_eq!(status["sinks"][0]["waiting"], 1);
-    assert_eq!(status["is_frozen"], true);
-    assert_eq!(plans.received().len(), 0);
+    let frozen = status(&here);
+    assert_eq!(frozen["is_frozen"], true);
+    assert_eq!(frozen["sinks"][0]["waiting"], 2);
+    let id = of_k1["plan_id"].as_str().unwrap();
+    here.run(&format!("ctl --control s revert {id}")).succeeds();
+    // The first that leaves, though the others had waited longer.
+    let first = plan(&plans.receive());
+    assert_eq!(
+        (&first["knob_id"], &first["new_value"]),
+        (&json!("app.k1"), &json!(0))
+    );
     here.run("ctl --control s thaw").succeeds();
-    assert_eq!(plan(&plans.receive())["new_value"], 1);
+    let second = plan(&plans.receive());
+    assert_eq!(
+        (&second["knob_id"], &second["new_value"]),
+        (&json!("app.k0"), &json!(1))
+    );
+    let served = serve.stop().in_order();
+    assert_eq!((served.count("sent"), served.count("withdrawn")), (2, 1));
 }
 
 #[test]
@@ -146,7 +160,7 @@ fn a_plan_is_taken_back_and_all_of_them_through_a_freeze() {
 #[test]
 fn what_cannot_be_done_is_refused_with_the_reason_and_told_without_explain() {
     let here = folder();
-    let serve = Serve::listening(&here, "--knobs knobs.json --control s");
+    let serve = Serve::listening(&here, "--knobs knobs.json --control-socket s");
     for (command, why) in [
         ("freeze app.k9", "no knob \"app.k9\" is registered"),
         ("thaw", "nothing is frozen"),
@@ -210,7 +224,7 @@ fn the_variable_names_the_socket_for_both() {
     ctl("ctl status").run().succeeds().says("running");
     // A flag goes before it, wherever it stands.
     ctl("ctl status --control elsewhere").run().exits(3);
-    ctl("ctl --control elsewhere status").run().exits(3);
+    ctl("ctl --control-socket elsewhere status").run().exits(3);
     drop(serve);
 }
 

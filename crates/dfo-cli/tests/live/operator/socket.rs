@@ -16,7 +16,7 @@ use super::live::{DEADLINE, Serve, until};
 const LISTENING: &str = "--bind --address tcp://127.0.0.1:*";
 
 fn serve(here: &Folder) -> Serve {
-    Serve::zmq(here, &format!("{LISTENING} --control s"))
+    Serve::zmq(here, &format!("{LISTENING} --control-socket s"))
 }
 
 /// A client that speaks by hand.
@@ -78,7 +78,7 @@ fn one_that_a_killed_service_left_is_replaced() {
 fn one_at_which_a_service_listens_is_left_alone_and_said() {
     let here = folder();
     let first = serve(&here);
-    let ran = here.run(&format!("serve zmq {LISTENING} --control s"));
+    let ran = here.run(&format!("serve zmq {LISTENING} --control-socket s"));
     ran.exits(3)
         .complains("s: another service listens there; name another path, or stop it");
     here.run("ctl --control s status").succeeds();
@@ -88,7 +88,7 @@ fn one_at_which_a_service_listens_is_left_alone_and_said() {
 #[test]
 fn what_is_no_socket_and_what_cannot_be_opened_is_said() {
     let here = folder().file("s", "mine");
-    let run = |socket: &str| here.run(&format!("serve zmq {LISTENING} --control {socket}"));
+    let run = |socket: &str| here.run(&format!("serve zmq {LISTENING} --control-socket {socket}"));
     run("s").exits(3).complains("s: is there, and is no socket");
     assert_eq!(std::fs::read(here.path("s")).unwrap(), b"mine");
     run("nowhere/s").exits(3).complains("nowhere/s: ");
@@ -111,7 +111,7 @@ fn services_that_start_at_once_do_not_take_it_from_each_other() {
     let here = folder();
     serve(&here).kill();
     let start = || {
-        let args = format!("serve zmq --format json {LISTENING} --control s");
+        let args = format!("serve zmq --format json {LISTENING} --control-socket s");
         Serve::spawn(here.dfo(&args))
     };
     let mut services: Vec<_> = (0..4).map(|_| start()).collect();
@@ -214,7 +214,7 @@ fn clients_that_say_nothing_do_not_keep_others_out() {
 #[test]
 fn many_ask_at_once_while_findings_flood_in() {
     let here = folder();
-    let args = format!("{LISTENING} --knobs knobs.json --control s");
+    let args = format!("{LISTENING} --knobs knobs.json --control-socket s");
     let serve = Serve::zmq(&here, &args);
     let mut diagnoser = Peer::connect(&serve.address("findings"), "PUSH");
     let flood = std::thread::spawn(move || {
