@@ -76,9 +76,11 @@ fn registration() -> impl Strategy<Value = Registration> {
         prop::collection::vec((name(), value()), 0..3),
     )
         .prop_map(|(namespace, node, knobs, live)| {
-            let mut registration = Registration::default();
-            registration.namespace = namespace;
-            registration.node = node;
+            let registration = Registration {
+                namespace,
+                node,
+                ..Registration::default()
+            };
             let mut text = serde_json::to_value(&registration).unwrap();
             for (name, default, kind, tag, step) in knobs {
                 text["knobs"][&name] = serde_json::json!({
