@@ -257,6 +257,35 @@ fn a_node_is_told() {
 }
 
 #[test]
+fn a_change_that_is_taken_back_is_told_to_its_end() {
+    let mut scene = Scene::start();
+    scene.register();
+    scene.find(5, 0.9, 9, "app:epoch", &["reader_parallelism"]);
+    scene.ack_last(AckStatus::Applied, 5);
+    let plan_id = scene.plans[0].plan_id.clone();
+    scene.event(Event::Command(&Command::Revert { plan_id }));
+    scene.ack_last(AckStatus::Applied, 6);
+    let run = scene.ended();
+    let told = run.explain("--knob dlio.read_threads");
+    insta::assert_snapshot!(told, @r"
+    2026-01-02T03:04:06.000Z  an application registers 4 knobs on n1
+              dlio.read_threads registered at 1
+    2026-01-02T03:04:07.000Z  window 5  fetch_pressure at app:epoch: severity 0.900, persistence 9, stable, fetch 0.810, compute 0.100
+      plan    dlio.read_threads 1 → 2 on all nodes: plan_1
+              fetch_pressure: unclassified (severity=0.900, persistence=9, trend=stable, scope=app:epoch) -> reader_parallelism
+    2026-01-02T03:04:08.000Z  an application on n1 answers plan_1: applied
+              plan_1 applied: dlio.read_threads is at 2
+    2026-01-02T03:04:09.000Z  an operator says revert plan_1
+      plan    dlio.read_threads 2 → 1 on all nodes: plan_2
+              revert: an operator took plan_1 back
+              an operator takes plan_1 for dlio.read_threads back by plan_2
+    2026-01-02T03:04:10.000Z  an application on n1 answers plan_2: applied
+              plan_2 applied: dlio.read_threads is at 1
+    ");
+    assert_eq!(run.run("verify journal").succeeds().code, 0);
+}
+
+#[test]
 fn why_a_knob_was_not_changed() {
     let run = a_run();
     insta::assert_snapshot!(run.explain("--why-not dlio.read_threads"), @r"
