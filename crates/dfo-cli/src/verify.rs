@@ -74,8 +74,8 @@ fn told(problem: &Problem, format: Format) -> String {
         (Format::Text, Flaw::DecidesOtherwise { recorded, now, .. }) => format!(
             "{}\n  then {}\n  now  {}",
             plain(&problem.to_string()),
-            plain(&shortened(recorded)),
-            plain(&shortened(now))
+            plain(&around_difference(recorded, now)),
+            plain(&around_difference(now, recorded))
         ),
         (Format::Text, _) => plain(&problem.to_string()).into_owned(),
         (Format::Json, flaw) => {
@@ -95,13 +95,21 @@ fn told(problem: &Problem, format: Format) -> String {
     }
 }
 
-/// Decisions of a line, as much as helps.
-fn shortened(decisions: &str) -> String {
+/// Decisions of a line, as much as helps: from a little before the first difference on.
+fn around_difference(decisions: &str, other: &str) -> String {
+    const BEFORE: usize = 80;
     const SHOWN: usize = 160;
-    match decisions.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &decisions[..end]),
-        None => decisions.to_owned(),
+    let same = decisions.chars().zip(other.chars());
+    let same = same.take_while(|(a, b)| a == b).count();
+    let left_out = same.saturating_sub(BEFORE);
+    let mut text: String = decisions.chars().skip(left_out).take(SHOWN).collect();
+    if left_out > 0 {
+        text.insert(0, '…');
     }
+    if decisions.chars().count() > left_out + SHOWN {
+        text.push('…');
+    }
+    text
 }
 
 fn verdict(tally: &Tally, is_good: bool) -> String {
@@ -135,6 +143,15 @@ fn verdict(tally: &Tally, is_good: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_decisions_are_shown_around_their_difference() {
+        let (one, another) = ("x".repeat(300) + "a", "x".repeat(300) + "b");
+        let shown = around_difference(&one, &another);
+        assert_eq!(shown, format!("…{}a", "x".repeat(80)));
+        assert_eq!(around_difference("[]", "[1]"), "[]");
+        assert_eq!(around_difference(&one, "").chars().count(), 161);
+    }
 
     #[test]
     fn the_verdict_is_one_line() {

@@ -56,7 +56,7 @@ impl Archive {
 
     /// The planner at the end, found from the newest usable head; `None` where there is none.
     pub fn newest_planner(&self) -> Option<Planner> {
-        let (newest, first) = self.newest_usable()?;
+        let (newest, first) = self.newest_usable(None)?;
         let mut replay = Replay::new();
         let mut each = |_: Step<'_>| ControlFlow::Continue(());
         // Nothing breaks it.
@@ -76,9 +76,16 @@ impl Archive {
         })
     }
 
-    /// The newest segment that has a usable head, and the ones after it.
-    pub(crate) fn newest_usable(&self) -> Option<(usize, Segment)> {
-        let newest_first = self.segments.iter().enumerate().rev();
+    /// The newest segment that has a usable head, and its place. `newest` is the very newest, where it
+    /// has been read.
+    pub(crate) fn newest_usable(&self, newest: Option<Segment>) -> Option<(usize, Segment)> {
+        let last = self.segments.len().checked_sub(1)?;
+        let earlier = match newest {
+            Some(segment) if segment.head.is_ok() => return Some((last, segment)),
+            Some(_) => last,
+            None => self.segments.len(),
+        };
+        let newest_first = self.segments[..earlier].iter().enumerate().rev();
         newest_first
             .map(|(i, listed)| (i, Segment::read(listed)))
             .find(|(_, segment)| segment.head.is_ok())

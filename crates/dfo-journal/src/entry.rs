@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use dfo_model::{Ack, ActionPlan, Decoded, FindingView, Registration};
-use dfo_planner::{Command, Decisions, Event, Silence};
-use serde::{Deserialize, Serialize, Serializer};
+use dfo_planner::{Command, Decision, Decisions, Event, Silence};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::finding::{FindingIn, FindingOut, Text};
+use crate::finding::{self, FindingIn, Text};
+use crate::json::Json;
 use crate::line;
 
 /// An event on its way into the journal, with what the planner decided on it.
@@ -128,18 +129,62 @@ impl RecordedEvent<'_> {
 
 /// Appends an event as a line. What has no form there becomes [`Mark::Unwritable`].
 pub(crate) fn write_event(buffer: &mut Vec<u8>, seq: u64, entry: &NewEntry<'_>) {
-    let line = EventLine {
-        seq,
-        at_ms: entry.at_ms,
-        from: entry.from.map(|(end, _)| end),
-        n: entry.from.map(|(_, n)| n),
-        event: EventOut::of(entry.event),
-        decisions: DecisionsOut(entry.decisions),
-    };
-    if let Err(error) = line::write(buffer, &line) {
+    let start = buffer.len();
+    if let Err(error) = try_write_event(buffer, seq, entry) {
+        buffer.truncate(start);
         let why = error.to_string();
         write_mark(buffer, seq, entry.at_ms, &Mark::Unwritable { why });
     }
+}
+
+fn try_write_event(buffer: &mut Vec<u8>, seq: u64, entry: &NewEntry<'_>) -> serde_json::Result<()> {
+    let start = buffer.len();
+    let mut json = Json(buffer);
+    json.raw("{\"seq\":").value(&seq);
+    json.raw(",\"at_ms\":").value(&entry.at_ms);
+    if let Some((end, n)) = entry.from {
+        json.raw(",\"from\":").text(end);
+        json.raw(",\"n\":").value(&n);
+    }
+    json.raw(",\"event\":");
+    match entry.event {
+        Event::Finding(finding) => {
+            json.raw("{\"finding\":");
+            finding::write(&mut json, finding);
+            json.raw("}");
+        }
+        event => serde_json::to_writer(&mut *json.0, &EventOut::of(event))?,
+    }
+    json.raw(",\"decisions\":");
+    write_list(&mut json, entry.decisions)?;
+    line::end(buffer, start);
+    Ok(())
+}
+
+/// The decisions as `serde` has them; holds, which are by far the most, in a faster way.
+fn write_list(json: &mut Json<'_>, decisions: &Decisions) -> serde_json::Result<()> {
+    let mut before = "[";
+    for decision in decisions {
+        json.raw(before);
+        before = ",";
+        match decision {
+            Decision::Hold(hold) => {
+                json.raw("{\"hold\":{\"gate\":");
+                serde_json::to_writer(&mut *json.0, &hold.gate)?;
+                json.raw(",\"knob\":").optional_text(hold.knob.as_deref());
+                json.raw(",\"tag\":").optional_text(hold.tag.as_deref());
+                json.raw(",\"node\":").optional_text(hold.node.as_deref());
+                json.raw(",\"window_index\":").int(hold.window_index);
+                json.raw("}}");
+            }
+            other => serde_json::to_writer(&mut *json.0, other)?,
+        }
+    }
+    if decisions.is_empty() {
+        json.raw(before);
+    }
+    json.raw("]");
+    Ok(())
 }
 
 /// Appends a mark as a line.
@@ -151,7 +196,7 @@ pub(crate) fn write_mark(buffer: &mut Vec<u8>, seq: u64, at_ms: u64, mark: &Mark
 /// The decisions as they stand in a line, into `buffer`.
 pub(crate) fn write_decisions(buffer: &mut Vec<u8>, decisions: &Decisions) -> Result<(), String> {
     buffer.clear();
-    serde_json::to_writer(buffer, &DecisionsOut(decisions)).map_err(|e| e.to_string())
+    write_list(&mut Json(buffer), decisions).map_err(|e| e.to_string())
 }
 
 /// Reads a line whose checksum is right.
@@ -175,30 +220,18 @@ pub(crate) fn read(line: &[u8]) -> Result<Entry<'_>, String> {
 }
 
 #[derive(Serialize)]
-struct EventLine<'a> {
-    seq: u64,
-    at_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    n: Option<u64>,
-    event: EventOut<'a>,
-    decisions: DecisionsOut<'a>,
-}
-
-#[derive(Serialize)]
 struct MarkLine<'a> {
     seq: u64,
     at_ms: u64,
     mark: &'a Mark,
 }
 
+/// An event other than a finding, on its way into a line.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum EventOut<'a> {
     Registration(&'a Registration),
     Bootstrap(&'a Registration),
-    Finding(FindingOut<'a>),
     Ack(&'a Ack),
     GlobalPlan(&'a ActionPlan),
     Silence {
@@ -209,24 +242,17 @@ enum EventOut<'a> {
 }
 
 impl<'a> EventOut<'a> {
-    fn of(event: Event<'a>) -> Self {
-        match event {
+    /// `None` for a finding, which has its own way.
+    fn of(event: Event<'a>) -> Option<Self> {
+        Some(match event {
+            Event::Finding(_) => return None,
             Event::Registration(registration) => EventOut::Registration(registration),
             Event::Bootstrap(registration) => EventOut::Bootstrap(registration),
-            Event::Finding(finding) => EventOut::Finding(FindingOut(finding)),
             Event::Ack(ack) => EventOut::Ack(ack),
             Event::GlobalPlan(plan) => EventOut::GlobalPlan(plan),
             Event::Silence(Silence { knob, node }) => EventOut::Silence { knob, node },
             Event::Command(command) => EventOut::Command(command),
-        }
-    }
-}
-
-struct DecisionsOut<'a>(&'a Decisions);
-
-impl Serialize for DecisionsOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0)
+        })
     }
 }
 

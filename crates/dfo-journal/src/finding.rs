@@ -8,86 +8,74 @@ use std::fmt;
 
 use dfo_model::{Evidence, FindingView, PublishMode};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::json::Json;
 
 const DEFAULT_MOTIF: &str = "unclassified";
 const DEFAULT_TREND: &str = "insufficient_data";
 
-/// A finding on its way into a line.
-pub(crate) struct FindingOut<'f>(pub(crate) &'f FindingView<'f>);
-
-impl Serialize for FindingOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let finding = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("finding_type", &finding.finding_type)?;
-        map.serialize_entry("scope", &finding.scope)?;
-        if let Some(view_type) = &finding.view_type {
-            map.serialize_entry("view_type", view_type)?;
-        }
-        if finding.motif != DEFAULT_MOTIF {
-            map.serialize_entry("motif", &finding.motif)?;
-        }
-        // Only +0.0 has no bits.
-        if finding.severity_score.to_bits() != 0 {
-            map.serialize_entry("severity_score", &FloatOut(finding.severity_score))?;
-        }
-        if finding.persistence != 0 {
-            map.serialize_entry("persistence", &finding.persistence)?;
-        }
-        if finding.trend_direction != DEFAULT_TREND {
-            map.serialize_entry("trend_direction", &finding.trend_direction)?;
-        }
-        map.serialize_entry("window_index", &finding.window_index)?;
-        if !finding.opportunity_tags.is_empty() {
-            map.serialize_entry("opportunity_tags", &finding.opportunity_tags)?;
-        }
-        if !finding.suppresses_tags.is_empty() {
-            map.serialize_entry("suppresses_tags", &finding.suppresses_tags)?;
-        }
-        if finding.publish_mode == PublishMode::Summary {
-            map.serialize_entry("publish_mode", "summary")?;
-        }
-        if finding.evidence != Evidence::default() {
-            map.serialize_entry("key_metrics", &EvidenceOut(&finding.evidence))?;
-        }
-        map.end()
+/// Appends a finding as an object.
+pub(crate) fn write(json: &mut Json<'_>, finding: &FindingView<'_>) {
+    json.raw("{\"finding_type\":").text(&finding.finding_type);
+    json.raw(",\"scope\":").text(&finding.scope);
+    if let Some(view_type) = &finding.view_type {
+        json.raw(",\"view_type\":").text(view_type);
     }
+    if finding.motif != DEFAULT_MOTIF {
+        json.raw(",\"motif\":").text(&finding.motif);
+    }
+    // Only +0.0 has no bits.
+    if finding.severity_score.to_bits() != 0 {
+        json.raw(",\"severity_score\":")
+            .float(finding.severity_score);
+    }
+    if finding.persistence != 0 {
+        json.raw(",\"persistence\":").int(finding.persistence);
+    }
+    if finding.trend_direction != DEFAULT_TREND {
+        json.raw(",\"trend_direction\":")
+            .text(&finding.trend_direction);
+    }
+    json.raw(",\"window_index\":").int(finding.window_index);
+    if !finding.opportunity_tags.is_empty() {
+        json.raw(",\"opportunity_tags\":")
+            .texts(&finding.opportunity_tags);
+    }
+    if !finding.suppresses_tags.is_empty() {
+        json.raw(",\"suppresses_tags\":")
+            .texts(&finding.suppresses_tags);
+    }
+    if finding.publish_mode == PublishMode::Summary {
+        json.raw(",\"publish_mode\":\"summary\"");
+    }
+    write_evidence(json, &finding.evidence);
+    json.raw("}");
 }
 
-struct EvidenceOut<'f>(&'f Evidence);
-
-impl Serialize for EvidenceOut<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Evidence {
-            fetch_frac,
-            compute_frac,
+fn write_evidence(json: &mut Json<'_>, evidence: &Evidence) {
+    let Evidence {
+        fetch_frac,
+        compute_frac,
+        fetch_iter_time_frac_parent,
+        compute_time_frac_parent,
+    } = evidence;
+    let mut before = ",\"key_metrics\":{";
+    for (name, metric) in [
+        ("\"fetch_frac\":", fetch_frac),
+        ("\"compute_frac\":", compute_frac),
+        (
+            "\"fetch_iter_time_frac_parent\":",
             fetch_iter_time_frac_parent,
-            compute_time_frac_parent,
-        } = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        for (name, metric) in [
-            ("fetch_frac", fetch_frac),
-            ("compute_frac", compute_frac),
-            ("fetch_iter_time_frac_parent", fetch_iter_time_frac_parent),
-            ("compute_time_frac_parent", compute_time_frac_parent),
-        ] {
-            if let Some(metric) = metric {
-                map.serialize_entry(name, &FloatOut(*metric))?;
-            }
+        ),
+        ("\"compute_time_frac_parent\":", compute_time_frac_parent),
+    ] {
+        if let Some(metric) = metric {
+            json.raw(before).raw(name).float(*metric);
+            before = ",";
         }
-        map.end()
     }
-}
-
-struct FloatOut(f64);
-
-impl Serialize for FloatOut {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.is_finite() {
-            true => serializer.serialize_f64(self.0),
-            false => serializer.collect_str(&self.0),
-        }
+    if before == "," {
+        json.raw("}");
     }
 }
 

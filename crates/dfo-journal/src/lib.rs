@@ -61,6 +61,7 @@ mod error;
 mod finding;
 mod folder;
 mod head;
+mod json;
 mod line;
 mod planner_state;
 mod problem;

@@ -29,12 +29,17 @@ pub(crate) fn write(buffer: &mut Vec<u8>, object: &impl Serialize) -> serde_json
     }
     // The brace that ends the object comes again after the checksum.
     buffer.pop();
+    end(buffer, start);
+    Ok(())
+}
+
+/// Ends the line that begins at `start`, an object that lacks its last brace.
+pub(crate) fn end(buffer: &mut Vec<u8>, start: usize) {
     let crc = crc32fast::hash(&buffer[start..]);
     buffer.extend_from_slice(MARK);
     buffer.extend_from_slice(&hexadecimal(crc));
     buffer.extend_from_slice(END);
     buffer.push(b'\n');
-    Ok(())
 }
 
 /// Whether a line, without its line end, is as it was written.

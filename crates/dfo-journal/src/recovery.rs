@@ -63,7 +63,8 @@ pub enum Since<'s> {
 /// Takes a folder and finds out what the planner knew: from the newest usable head and the lines
 /// after it, however long the journal is. A torn line at the end is cut off.
 ///
-/// `seed` is for the plan ids of a journal that is new. The lines are folded under the settings that
+/// `seed` is for the plan ids of a journal that is new, or that has lost events; take it from the
+/// operating system's source of randomness. The lines are folded under the settings that
 /// they were written under; then `settings` count.
 ///
 /// # Errors
@@ -76,11 +77,10 @@ pub fn recover(
     mut fold: impl FnMut(Since<'_>),
 ) -> Result<Recovered, JournalError> {
     let folder = Folder::lock(folder)?;
-    let archive = Archive::open(folder.path())?;
+    let mut archive = Archive::open(folder.path())?;
     let mut problems: Vec<Problem> = archive.strangers().collect();
-    let cut_bytes = cut_torn_tail(&archive, &mut problems)?;
-    let archive = Archive::open(folder.path())?;
-    let Some((newest, first)) = archive.newest_usable() else {
+    let (newest, cut_bytes) = cut_torn_tail(&mut archive, &mut problems)?;
+    let Some((newest, first)) = archive.newest_usable(newest) else {
         return match archive.is_empty() {
             true => Ok(Recovered {
                 folder,
@@ -97,7 +97,7 @@ pub fn recover(
         };
     };
 
-    let mut replay = Replay::new();
+    let mut replay = Replay::going_on(seed);
     let mut go_on = GoOn::default();
     let mut companion = serde_json::Value::Null;
     let mut written_under = settings.clone();
@@ -157,12 +157,16 @@ fn under(settings: &Settings, planner: &Planner) -> Result<Planner, JournalError
     restored.map_err(|why| JournalError::Unwritable { why })
 }
 
-/// Cuts a torn line off the newest segment; one that has no whole line is removed.
-fn cut_torn_tail(archive: &Archive, problems: &mut Vec<Problem>) -> Result<u64, JournalError> {
+/// Cuts a torn line off the newest segment; one that has no whole line is removed. Gives the segment
+/// as it is then, and how much was cut.
+fn cut_torn_tail(
+    archive: &mut Archive,
+    problems: &mut Vec<Problem>,
+) -> Result<(Option<Segment>, u64), JournalError> {
     let Some(newest) = archive.segments.last() else {
-        return Ok(0);
+        return Ok((None, 0));
     };
-    let segment = Segment::read(newest);
+    let mut segment = Segment::read(newest);
     if let Err(Flaw::Version { found }) = segment.head {
         return Err(JournalError::Version {
             path: newest.path.clone(),
@@ -172,7 +176,7 @@ fn cut_torn_tail(archive: &Archive, problems: &mut Vec<Problem>) -> Result<u64, 
     }
     let is_empty = newest.bytes == 0;
     let Some(torn_at) = segment.torn_at.or(is_empty.then_some(0)) else {
-        return Ok(0);
+        return Ok((Some(segment), 0));
     };
     let cut = if torn_at == 0 {
         fs::remove_file(&newest.path)
@@ -181,11 +185,12 @@ fn cut_torn_tail(archive: &Archive, problems: &mut Vec<Problem>) -> Result<u64, 
         file.and_then(|file| file.set_len(torn_at).and_then(|()| file.sync_all()))
     };
     cut.map_err(|e| JournalError::io(&newest.path, "cannot cut off a torn line", e))?;
-    problems.extend(
-        segment
-            .problems
-            .into_iter()
-            .filter(|p| matches!(p.what, Flaw::Torn { .. })),
-    );
-    Ok(newest.bytes - torn_at)
+    let cut_bytes = newest.bytes.saturating_sub(torn_at);
+    let is_torn = |problem: &mut Problem| matches!(problem.what, Flaw::Torn { .. });
+    problems.extend(segment.problems.extract_if(.., is_torn));
+    if torn_at == 0 {
+        archive.segments.pop();
+        return Ok((None, cut_bytes));
+    }
+    Ok((Some(segment), cut_bytes))
 }

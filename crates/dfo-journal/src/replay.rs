@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use dfo_planner::{Decisions, Planner};
+use dfo_planner::{Decisions, PlanIds, Planner};
 
 use crate::archive::Archive;
 use crate::entry::{self, Entry, Recorded};
@@ -76,6 +76,8 @@ pub struct Replay {
     last_seq: Option<u64>,
     /// Something is lost since the last head.
     has_lost: bool,
+    /// Where plan ids come from once events are lost, so that none is given twice.
+    new_seed: Option<u128>,
     scratch: Vec<u8>,
     tally: Tally,
 }
@@ -86,6 +88,15 @@ impl Replay {
     /// A replay that has not begun.
     pub fn new() -> Self {
         Replay::default()
+    }
+
+    /// One for going on afterwards: once events are lost, the planner makes plans with ids of that
+    /// seed.
+    pub(crate) fn going_on(new_seed: u128) -> Self {
+        Replay {
+            new_seed: Some(new_seed),
+            ..Replay::default()
+        }
     }
 
     /// Replays a whole journal, from the oldest segment on, and tells each step. A step that breaks
@@ -304,7 +315,13 @@ impl Replay {
     }
 
     fn tell(&mut self, problem: &Problem, each: Each<'_>) -> ControlFlow<()> {
-        self.has_lost |= problem.what.loses_events();
+        if problem.what.loses_events() && !self.has_lost {
+            self.has_lost = true;
+            if let Some(seed) = self.new_seed {
+                let planner = self.planner.take();
+                self.planner = planner.map(|p| p.with_plan_ids(PlanIds::from_seed(seed)));
+            }
+        }
         match problem.what.is_harmless() {
             true => self.tally.harmless += 1,
             false => self.tally.problems += 1,

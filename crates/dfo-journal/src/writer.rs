@@ -87,6 +87,9 @@ impl Default for GoOn {
     }
 }
 
+/// Some batches of lines.
+const FRESH_BUFFER: usize = 64 * 1024;
+
 /// Writes a journal.
 ///
 /// Dropping it writes and syncs what it holds, and waits for that.
@@ -229,7 +232,8 @@ impl Writer {
             }
             return;
         }
-        let spare = self.spare.try_recv().unwrap_or_default();
+        let spare = self.spare.try_recv();
+        let spare = spare.unwrap_or_else(|_| Vec::with_capacity(FRESH_BUFFER));
         let bytes = std::mem::replace(&mut self.buffer, spare);
         let handed_over = length(&bytes);
         self.shared

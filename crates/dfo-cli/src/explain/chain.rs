@@ -79,15 +79,21 @@ impl Chains {
                     let Some(standing) = self.plans.get_mut(plan_id.as_str()) else {
                         return;
                     };
-                    let before = std::mem::replace(standing, Standing::Applied);
+                    // What no finding led to, an operator's revert, no finding judges.
+                    let before = std::mem::replace(standing, Standing::Closed);
                     if let Standing::Open(Some((kind, seen))) = before {
+                        *standing = Standing::Applied;
                         let waiting = self.waiting.entry(kind).or_default();
                         waiting.push((plan_id.to_string(), seen));
                     }
                 }
                 Notice::Rejected { plan_id, .. }
                 | Notice::PlanExpired { plan_id, .. }
-                | Notice::PlanSuperseded { plan_id, .. } => {
+                | Notice::PlanSuperseded { plan_id, .. }
+                | Notice::Reverted {
+                    plan_id: Some(plan_id),
+                    ..
+                } => {
                     if let Some(standing) = self.plans.get_mut(plan_id.as_str()) {
                         *standing = Standing::Closed;
                     }

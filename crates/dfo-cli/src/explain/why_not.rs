@@ -210,6 +210,9 @@ fn miss(gate: &Gate) -> Option<f64> {
     Some((threshold - value).abs())
 }
 
+/// A job may have thousands of nodes.
+const PENDING_SHOWN: usize = 5;
+
 struct Answer<'a> {
     knob: Option<Knob>,
     planner: Option<Planner>,
@@ -228,12 +231,18 @@ impl Answer<'_> {
         } else if planner.frozen_knobs().any(|frozen| frozen == name) {
             now.push(format!("it is frozen; thaw it: dfo ctl thaw {name}"));
         }
-        for pending in planner.pending().iter().filter(|plan| plan.knob == name) {
+        let pending = planner.pending();
+        let pending: Vec<_> = pending.iter().filter(|plan| plan.knob == name).collect();
+        for pending in pending.iter().take(PENDING_SHOWN) {
             now.push(format!(
                 "{} for {} awaits its acknowledgement",
                 pending.plan_id,
                 pending.node.unwrap_or("all nodes")
             ));
+        }
+        if let more @ 1.. = pending.len().saturating_sub(PENDING_SHOWN) {
+            let plans = count(more as u64, "plan");
+            now.push(format!("{plans} more for other nodes await theirs"));
         }
         let tags = self.asked.tags.iter().flatten();
         let suppressed = planner.suppressed_tags();
@@ -319,7 +328,8 @@ impl Answer<'_> {
                 count(held.times, "time"),
                 held.last.hold.gate.name()
             )?;
-            if held.times > 1 && held.miss.is_some() {
+            let is_last = held.closest.hold == held.last.hold;
+            if held.miss.is_some() && !is_last {
                 case("closest", &held.closest, out)?;
             }
             case("last", &held.last, out)?;

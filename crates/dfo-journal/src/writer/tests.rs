@@ -148,7 +148,7 @@ impl Scene {
     }
 
     fn report(&self) -> String {
-        let report = self.reports.recv_timeout(Duration::from_secs(60));
+        let report = self.reports.recv_timeout(Duration::from_mins(1));
         match report.unwrap() {
             Report::Failed { first_lost, .. } => format!("failed from {first_lost}"),
             Report::Written { seq } => format!("written {seq}"),

@@ -121,6 +121,44 @@ fn a_line_that_is_missing_is_named_and_comparing_begins_again_at_the_next_head()
 }
 
 #[test]
+fn no_plan_id_is_given_twice_after_a_plan_was_lost() {
+    let folder = folder();
+    let mut scene = Scene::start(folder.path());
+    scene.register();
+    let lost = scene.find(5, 0.9).remove(0);
+    scene.ack(&lost, 5);
+    let mut given = vec![lost.plan_id.clone()];
+    for window in [10, 15] {
+        let plan = scene.find(window, 0.9).remove(0);
+        scene.ack(&plan, window);
+        given.push(plan.plan_id);
+    }
+    drop(scene);
+    let segment = &segments(folder.path())[0];
+    let mut changed = lines(segment);
+    // The line that made the first plan.
+    changed[2] = changed[2].replace("fetch_pressure", "fetch-pressure");
+    fs::write(segment, changed.concat()).unwrap();
+    let seed = SEED + 1;
+    let again = recover(folder.path(), &Settings::default(), seed, |_| {}).unwrap();
+    assert!(again.tally.not_compared > 0);
+    let mut scene = Scene::go_on(again, dfo_journal::Options::default());
+    let pending = scene.planner.pending();
+    assert!(
+        pending
+            .iter()
+            .all(|plan| !given.iter().any(|id| id == plan.plan_id))
+    );
+    for window in [40, 50, 60] {
+        let new = scene.find(window, 0.9);
+        assert!(
+            new.iter().all(|plan| !given.contains(&plan.plan_id)),
+            "{new:?}"
+        );
+    }
+}
+
+#[test]
 fn segments_are_read_in_the_order_of_their_heads_whatever_they_are_called() {
     let folder = folder();
     let all = written(folder.path());

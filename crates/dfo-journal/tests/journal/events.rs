@@ -1,5 +1,6 @@
 //! Every event reads back so that a planner decides the same on it.
 
+use dfo_journal::{Archive, Recorded, Replay, Step};
 use dfo_model::{
     Ack, AckStatus, ActionPlan, Evidence, FindingView, PublishMode, Registration, Value,
 };
@@ -76,9 +77,11 @@ fn registration() -> impl Strategy<Value = Registration> {
         prop::collection::vec((name(), value()), 0..3),
     )
         .prop_map(|(namespace, node, knobs, live)| {
-            let mut registration = Registration::default();
-            registration.namespace = namespace;
-            registration.node = node;
+            let registration = Registration {
+                namespace,
+                node,
+                ..Registration::default()
+            };
             let mut text = serde_json::to_value(&registration).unwrap();
             for (name, default, kind, tag, step) in knobs {
                 text["knobs"][&name] = serde_json::json!({
@@ -260,6 +263,36 @@ proptest! {
         prop_assert_eq!(state(&again.planner), known);
         prop_assert_eq!(again.go_on.next_seq, last + 1);
     }
+}
+
+/// Holds are written in a faster way than `serde`'s, to the same bytes.
+#[test]
+fn decisions_stand_in_a_line_as_serde_has_them() {
+    let folder = folder();
+    let mut scene = Scene::start(folder.path());
+    scene.some_events();
+    let text = r#"{"finding_type": "t", "scope": "node:a\"b", "severity_score": 0.1,
+        "opportunity_tags": ["x\ny", "dataloader_prefetch"]}"#;
+    let finding = FindingView::decode(text.as_bytes()).unwrap();
+    scene.event(Event::Finding(&finding));
+    drop(scene);
+    let archive = Archive::open(folder.path()).unwrap();
+    let mut compared = 0;
+    Replay::new().run(&archive, |step| {
+        if let Step::Entry {
+            entry,
+            decided: Some(decided),
+            ..
+        } = step
+            && let Recorded::Event { decisions, .. } = &entry.what
+        {
+            let list: Vec<_> = decided.iter().collect();
+            assert_eq!(*decisions, serde_json::to_string(&list).unwrap());
+            compared += decided.holds().count();
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    assert!(compared >= 3, "{compared}");
 }
 
 #[test]

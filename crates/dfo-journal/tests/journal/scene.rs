@@ -153,7 +153,7 @@ impl Scene {
     /// The next report of a kind.
     pub fn wait_for<T>(&self, pick: impl Fn(&Report) -> Option<T>) -> T {
         loop {
-            let report = self.reports.recv_timeout(Duration::from_secs(60)).unwrap();
+            let report = self.reports.recv_timeout(Duration::from_mins(1)).unwrap();
             if let Some(found) = pick(&report) {
                 return found;
             }
@@ -209,7 +209,7 @@ impl Told {
 pub fn replayed(folder: &Path) -> Told {
     let archive = Archive::open(folder).unwrap();
     let (mut problems, mut seqs) = (Vec::new(), Vec::new());
-    let folded = Replay::new().run(&archive, |step| {
+    let outcome = Replay::new().run(&archive, |step| {
         match step {
             Step::Problem(problem) => problems.push(problem.clone()),
             Step::Entry { entry, .. } => seqs.push(entry.seq),
@@ -220,7 +220,7 @@ pub fn replayed(folder: &Path) -> Told {
     Told {
         problems,
         seqs,
-        tally: folded.tally,
-        planner: folded.planner,
+        tally: outcome.tally,
+        planner: outcome.planner,
     }
 }
