@@ -82,12 +82,12 @@ pub fn recovery(root: &Path, size: &Size) -> Result<()> {
 /// How long `dfo serve` takes to be ready, behind all that was journalled.
 fn start_from_snapshot(long: &Scratch, rounds: usize) -> Result<()> {
     let (_diagnoser, address) = Peer::diagnoser()?;
-    let arguments = ["--bootstrap", "dlio", "--journal", long.text()?];
+    let arguments = ["--journal", long.text()?];
     let (mut fresh, mut behind) = (Vec::new(), Vec::new());
     // The first one makes the snapshot; all are killed, so that none makes another at its end.
     drop(Served::start(&address, &arguments)?);
     for _ in 0..rounds {
-        fresh.push(started(&address, &arguments[..2])?);
+        fresh.push(started(&address, &[])?);
         behind.push(started(&address, &arguments)?);
     }
     let sizes = segments(&long.0)?

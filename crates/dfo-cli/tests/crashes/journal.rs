@@ -4,15 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-/// All whole lines of a journal, heads too, in their order.
+/// The whole lines of a journal, heads too, in their order.
+#[derive(Default)]
 pub struct Journal {
     pub lines: Vec<Line>,
+    /// How many segments were read, and the number of the last line in them.
+    segments: usize,
+    last_seq: u64,
+    /// Whether lines are left out in which nothing was done.
+    forgets: bool,
 }
 
 pub struct Line {
     pub text: String,
+    /// Parsed, where something was done.
     pub json: Json,
 }
 
@@ -38,31 +45,62 @@ pub fn size(folder: &Path) -> u64 {
 
 impl Journal {
     /// Reads it as it is; a torn line at the end of a segment is left out.
+    #[track_caller]
     pub fn read(folder: &Path) -> Self {
-        let mut lines = Vec::new();
-        for segment in segments(folder) {
-            let bytes = fs::read(&segment).expect("a segment");
-            let whole = bytes
-                .split_inclusive(|b| *b == b'\n')
-                .filter(|l| l.ends_with(b"\n"));
-            for line in whole {
-                let text = String::from_utf8(line.trim_ascii().to_vec()).expect("UTF-8");
-                let json = serde_json::from_str(&text).expect("JSON");
-                lines.push(Line { text, json });
-            }
-        }
-        Journal { lines }
+        let mut journal = Journal::default();
+        journal.read_on(folder);
+        journal
     }
 
-    /// The numbers of its lines have no gap.
+    /// One that leaves out events on which nothing was done: holds alone.
+    pub fn of_deeds() -> Self {
+        Journal {
+            forgets: true,
+            ..Journal::default()
+        }
+    }
+
+    /// Reads the segments that are new, while no one writes. The numbers of the lines have no gap.
     #[track_caller]
-    pub fn is_without_gap(&self) {
-        let seqs = self
-            .lines
-            .iter()
-            .map(|l| l.json["seq"].as_u64().expect("a number"));
-        for (expected, seq) in (1..).zip(seqs) {
-            assert_eq!(seq, expected);
+    pub fn read_on(&mut self, folder: &Path) {
+        if !folder.exists() {
+            return;
+        }
+        for segment in segments(folder).iter().skip(self.segments) {
+            self.segments += 1;
+            let text = fs::read_to_string(segment).expect("a segment, in UTF-8");
+            let whole = text.split_inclusive('\n').filter(|l| l.ends_with('\n'));
+            whole.for_each(|line| self.add(line.trim_end()));
+        }
+    }
+
+    #[track_caller]
+    fn add(&mut self, line: &str) {
+        let has = |what: &str| line.contains(what);
+        let is_head = line.starts_with("{\"dfo_journal\"");
+        let seq = line
+            .split_once("\"seq\":")
+            .and_then(|(_, rest)| rest.split_once(','));
+        let seq: u64 = seq.and_then(|(seq, _)| seq.parse().ok()).expect("a number");
+        assert_eq!(seq, self.last_seq + 1, "{line:.200}");
+        self.last_seq = seq;
+        let kinds = [
+            "{\"plan\":",
+            "{\"notice\":",
+            "{\"ack\":",
+            "{\"registration\":",
+            "\"mark\":",
+        ];
+        let is_deed = is_head || kinds.into_iter().any(has);
+        if is_deed || !self.forgets {
+            let json = match (is_head, is_deed) {
+                // Its state may be large.
+                (true, _) => json!({"is_start": has("\"opened\":\"start\"")}),
+                (false, true) => serde_json::from_str(line).expect("JSON"),
+                (false, false) => json!({"event": null}),
+            };
+            let text = line.to_owned();
+            self.lines.push(Line { text, json });
         }
     }
 
@@ -74,7 +112,7 @@ impl Journal {
     pub fn starts(&self) -> usize {
         self.lines
             .iter()
-            .filter(|l| l.json["opened"] == "start")
+            .filter(|l| l.json["is_start"] == true)
             .count()
     }
 
@@ -93,18 +131,28 @@ impl Journal {
         acks.map(|ack| text(&ack["plan_id"])).collect()
     }
 
-    /// The plans of which it says that they expired, or were not sent.
-    pub fn given_up(&self) -> BTreeSet<String> {
-        let notices = self.events().flat_map(|line| line.decisions("notice"));
-        let expired = notices.filter(|notice| notice["notice"] == "plan_expired");
+    /// The plans of which it says that they were not sent; or that they expired, right before the
+    /// service was killed, so that it could say no more.
+    pub fn unsent(&self) -> BTreeSet<String> {
+        const RIGHT_BEFORE: usize = 5;
         let marks = self
             .lines
             .iter()
             .filter_map(|l| l.json["mark"].get("unsent"));
-        expired
-            .chain(marks)
-            .map(|of| text(&of["plan_id"]))
-            .collect()
+        let mut unsent: BTreeSet<String> = marks.map(|mark| text(&mark["plan_id"])).collect();
+        for (at, _) in self
+            .lines
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| l.json["is_start"] == true)
+        {
+            for line in &self.lines[at.saturating_sub(RIGHT_BEFORE)..at] {
+                let notices = line.decisions("notice");
+                let expired = notices.filter(|notice| notice["notice"] == "plan_expired");
+                unsent.extend(expired.map(|notice| text(&notice["plan_id"])));
+            }
+        }
+        unsent
     }
 
     /// What was decided on findings and acknowledgements, with what they were: all of it that does
@@ -112,7 +160,7 @@ impl Journal {
     pub fn decided(&self) -> Vec<&str> {
         let of_a_start = ["bootstrap", "registration"];
         let events = self.events();
-        let events = events.filter(|l| of_a_start.iter().all(|k| l.json["event"].get(k).is_none()));
+        let events = events.filter(|l| of_a_start.iter().all(|k| !l.is_of(k)));
         events.map(Line::decided).collect()
     }
 
@@ -153,6 +201,11 @@ impl Line {
     pub fn decisions<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Json> {
         let decisions = self.json["decisions"].as_array().into_iter().flatten();
         decisions.filter_map(move |decision| decision.get(kind))
+    }
+
+    /// Whether its event is of a kind: `bootstrap`, `ack`, …
+    fn is_of(&self, kind: &str) -> bool {
+        self.text.contains(&format!("\"event\":{{\"{kind}\":"))
     }
 
     /// The event and what was decided, byte for byte.

@@ -25,7 +25,7 @@ fn nothing_that_went_out_is_lost_and_nothing_that_was_acknowledged_comes_again()
     let sent = AtomicU64::new(0);
     let (mut received, mut again) = (BTreeSet::new(), 0);
     let mut acknowledged = BTreeSet::new();
-    let mut knows_knobs = false;
+    let mut journal = Journal::of_deeds();
     for _ in 0..kills() {
         let mut serve = Serve::listening(&here, "--journal journal --heartbeat 1000");
         let addresses = ["findings", "control", "plans"].map(|channel| serve.address(channel));
@@ -33,7 +33,7 @@ fn nothing_that_went_out_is_lost_and_nothing_that_was_acknowledged_comes_again()
         let diagnoser = Peer::connect(findings, "PUSH");
         let mut answers = Peer::connect(control, "PUSH");
         let plans = Peer::connect(plans, "PULL");
-        if !knows_knobs {
+        if !has_registration(&journal) {
             register(&mut answers, &knobs(usize::try_from(KNOBS).unwrap()));
             serve.wait_for("the knobs", |e| e["event"] == "optimizer.joined");
         }
@@ -52,7 +52,7 @@ fn nothing_that_went_out_is_lost_and_nothing_that_was_acknowledged_comes_again()
             );
             again += usize::from(!received.insert(id));
         }
-        let journal = Journal::read(&folder);
+        journal.read_on(&folder);
         let made = journal.plan_ids();
         let unknown: Vec<_> = received.difference(&made).collect();
         assert!(
@@ -60,11 +60,8 @@ fn nothing_that_went_out_is_lost_and_nothing_that_was_acknowledged_comes_again()
             "received, and not in the journal: {unknown:?}"
         );
         acknowledged = journal.acknowledged();
-        knows_knobs = has_registration(&journal);
     }
     verified(&here);
-    let journal = Journal::read(&folder);
-    journal.is_without_gap();
     journal.gates_hold(COOLDOWN);
     println!(
         "{} findings sent, {} plans received, {again} of them again, {} acknowledgements journalled",
