@@ -2,7 +2,12 @@
 //! and what the log tells. Real processes, real sockets; the metrics are shown to the real `promtool`.
 
 #![cfg(all(feature = "zmq", target_os = "linux"))]
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "what fails here fails the test"
+)]
 
 mod dfo;
 mod live;

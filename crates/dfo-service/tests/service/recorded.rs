@@ -112,8 +112,8 @@ async fn z04_with_acknowledgements_the_session_goes_on_past_the_first_plan_of_ea
         (counts.findings, counts.summaries, counts.bad_records()),
         (1669, 30, 0)
     );
-    assert_eq!((counts.acks, counts.sent), (62, 62));
-    assert_eq!(counts.decisions.notices["applied"], 62);
+    assert_eq!((counts.acks, counts.sent), (68, 68));
+    assert_eq!(counts.decisions.notices["applied"], 68);
 }
 
 #[tokio::test(start_paused = true)]

@@ -253,20 +253,20 @@ fn latency_under_load(mut meanwhile: impl FnMut(&str)) -> f64 {
 fn scrapes_under_load_disturb_nothing() {
     let alone = latency_under_load(|_| std::thread::yield_now());
     let (mut scrapes, mut seen) = (0, 0.0);
-    let scraped = latency_under_load(|at| {
+    let with_others = latency_under_load(|at| {
         let found = sample(&get(at, "/metrics").body, "findings_total");
         assert!(found >= seen);
         (scrapes, seen) = (scrapes + 1, found);
     });
     assert!(scrapes > 0);
-    let ratio = scraped / alone;
+    let ratio = with_others / alone;
     // Not `eprintln!`: the harness would swallow it. A number to look at: how busy the machine is with
     // other things counts for more.
     let _ = writeln!(
         std::io::stderr(),
         "a decision under load: {:.1} us, {:.1} us with {scrapes} scrapes, ratio {ratio:.2}",
         alone * 1e6,
-        scraped * 1e6
+        with_others * 1e6
     );
 }
 
