@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  done, but some records or definitions were bad; or a command was refused
+  1  done, but records, definitions or a journal were bad; or a command was refused
   2  the command line or the environment makes no sense
   3  something could not be read or written";
 

@@ -10,7 +10,8 @@ pub enum Exit {
     /// 0: done, nothing was wrong.
     Done = 0,
     /// 1: done, but some records or definitions were bad. They were named and counted; with
-    /// `--strict` the first one ended the run. Of `dfo ctl`: the service refused.
+    /// `--strict` the first one ended the run. Of `dfo ctl`: the service refused. Of
+    /// `dfo verify`: something is damaged, or other decisions come out.
     SomeBad = 1,
     /// 2: the command line, or a variable of the environment, makes no sense. Nothing was done.
     Usage = 2,
