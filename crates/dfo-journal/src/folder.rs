@@ -53,7 +53,8 @@ pub(crate) fn segment_name(seq: u64) -> String {
 /// The number in the name of a segment.
 pub(crate) fn seq_in_name(name: &str) -> Option<u64> {
     let number = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-    number.strip_suffix('.')?.parse().ok()
+    let number = number.strip_suffix('.')?.parse().ok();
+    number.filter(|seq| *seq <= line::LARGEST)
 }
 
 /// A file that is a segment, or was one.

@@ -9,6 +9,8 @@ use serde::Serialize;
 const MARK: &[u8] = b",\"crc\":\"";
 const END: &[u8] = b"\"}";
 const DIGITS: usize = 8;
+/// No journal gets so far; a number beyond was never written, and counting on from it would fail.
+pub(crate) const LARGEST: u64 = 1 << 62;
 const TAIL: usize = MARK.len() + DIGITS + END.len();
 
 /// What is wrong with the form of a line.
@@ -70,7 +72,8 @@ fn number_after<'l>(line: &'l [u8], name: &[u8]) -> Option<(u64, &'l [u8])> {
     let rest = line.strip_prefix(name)?;
     let end = rest.iter().position(|b| !b.is_ascii_digit())?;
     let digits = std::str::from_utf8(&rest[..end]).ok()?;
-    Some((digits.parse().ok()?, &rest[end..]))
+    let number = digits.parse().ok().filter(|n| *n <= LARGEST)?;
+    Some((number, &rest[end..]))
 }
 
 fn hexadecimal(crc: u32) -> [u8; DIGITS] {

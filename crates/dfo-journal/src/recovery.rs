@@ -1,6 +1,7 @@
 //! Going on after an end, in order or not.
 
 use std::fs::{self, File};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -68,7 +69,7 @@ pub enum Since<'s> {
 /// they were written under; then `settings` count.
 ///
 /// # Errors
-/// The folder cannot be taken or read; the newest segment is of a later version; there are segments,
+/// The folder cannot be taken; it or its newest segment cannot be read, or is of a later version; there are segments,
 /// and none of them has a usable head. Nothing has been changed then.
 pub fn recover(
     folder: impl Into<PathBuf>,
@@ -135,7 +136,12 @@ pub fn recover(
             path: folder.path().to_owned(),
         });
     };
-    go_on.next_seq = outcome.next_seq.unwrap_or(1);
+    // Where nothing says what the last line was, at least no number of a head comes again.
+    let after_heads = archive
+        .segments
+        .last()
+        .map_or(1, |s| s.order.saturating_add(1));
+    go_on.next_seq = outcome.next_seq.unwrap_or(0).max(after_heads);
     let planner = match written_under == *settings {
         true => planner,
         false => under(settings, &planner)?,
@@ -167,12 +173,20 @@ fn cut_torn_tail(
         return Ok((None, 0));
     };
     let mut segment = Segment::read(newest);
-    if let Err(Flaw::Version { found }) = segment.head {
-        return Err(JournalError::Version {
-            path: newest.path.clone(),
-            found,
-            known: VERSION,
-        });
+    match &segment.head {
+        Err(Flaw::Version { found }) => {
+            return Err(JournalError::Version {
+                path: newest.path.clone(),
+                found: *found,
+                known: VERSION,
+            });
+        }
+        // What is in it may be whole: better no start than one without it.
+        Err(Flaw::Unreadable { why }) => {
+            let error = io::Error::other(why.clone());
+            return Err(JournalError::io(&newest.path, "cannot read", error));
+        }
+        _ => {}
     }
     let is_empty = newest.bytes == 0;
     let Some(torn_at) = segment.torn_at.or(is_empty.then_some(0)) else {

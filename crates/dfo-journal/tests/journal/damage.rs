@@ -316,6 +316,23 @@ fn other_files_are_no_obstacle() {
 }
 
 #[test]
+fn numbers_that_no_journal_reaches_are_not_counted_on_from() {
+    let folder = folder();
+    let all = written(folder.path());
+    let name = format!("segment-{}.jsonl", u64::MAX);
+    fs::write(folder.path().join(name), "{}\n").unwrap();
+    let segment = &segments(folder.path())[2];
+    let mut changed = lines(segment);
+    let text = format!("{{\"seq\":{},\"at_ms\":1", u64::MAX);
+    let crc = crc32(text.as_bytes());
+    changed.push(format!("{text},\"crc\":\"{crc:08x}\"}}\n"));
+    fs::write(segment, changed.concat()).unwrap();
+    assert_eq!(replayed(folder.path()).seqs, all);
+    let mut scene = Scene::start(folder.path());
+    scene.some_events();
+}
+
+#[test]
 fn a_journal_without_any_usable_head_is_refused() {
     let folder = folder();
     drop(Scene::start(folder.path()));
