@@ -225,8 +225,10 @@ impl Engine {
             None,
             &decisions,
         );
-        if let Some(stand_in) = &mut self.stand_in {
-            decisions.plans().for_each(|plan| stand_in.take(plan, None));
+        if let Some(stand_in) = &self.stand_in {
+            let answers = decisions.plans().filter_map(|plan| stand_in.at_once(plan));
+            let answers: Vec<Ack> = answers.collect();
+            self.answer(&answers, NO_WINDOW, now_ms());
         }
         decisions
     }
@@ -305,19 +307,10 @@ impl Engine {
         self.observer
             .observe(&Happening::Decided { window, decisions });
         for notice in decisions.notices() {
-            match notice {
-                Notice::PlanExpired {
-                    plan_id,
-                    knob,
-                    node,
-                    ..
-                } => self.withdraw(plan_id, |outbox| {
-                    outbox.withdraw(plan_id, knob, node.as_deref())
-                }),
-                Notice::PlanSuperseded { plan_id, .. } => {
-                    self.withdraw(plan_id, |outbox| outbox.withdraw_anywhere(plan_id));
-                }
-                _ => {}
+            if let Notice::PlanExpired { plan_id, .. } | Notice::PlanSuperseded { plan_id, .. } =
+                notice
+            {
+                self.withdraw(plan_id);
             }
         }
         match &self.journal {
@@ -388,10 +381,10 @@ impl Engine {
 
     /// A plan that is open no longer and that no one took must not be taken later: its value is no
     /// longer meant.
-    fn withdraw(&mut self, plan_id: &str, take_out: impl Fn(&Outbox) -> bool) {
+    fn withdraw(&mut self, plan_id: &str) {
         let is_held = self.journal.as_mut().is_some_and(|j| j.withdraw(plan_id));
         for at in 0..self.outboxes.len() {
-            if is_held || take_out(&self.outboxes[at].1) {
+            if is_held || self.outboxes[at].1.withdraw(plan_id) {
                 self.leave_unsent(at, plan_id, Unsent::Withdrawn);
             }
         }

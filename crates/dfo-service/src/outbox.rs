@@ -30,6 +30,8 @@ struct Waiting {
     /// Of these: the ones that count against the bound.
     ordinary: BTreeSet<Ticket>,
     frozen: Frozen,
+    /// Which plan has an id.
+    by_id: HashMap<String, Ticket, foldhash::fast::RandomState>,
     /// Which plan waits for a knob and its nodes.
     by_target: HashMap<Target, Ticket, foldhash::fast::RandomState>,
     next: u64,
@@ -115,31 +117,10 @@ impl Outbox {
         }
     }
 
-    /// Takes a plan out that is open no longer; `node` is the one it is for, `None` is all. Whether
-    /// it was still here.
-    pub(crate) fn withdraw(&self, plan_id: &str, knob: &str, node: Option<&str>) -> bool {
-        let target = (
-            knob.to_owned(),
-            node.into_iter().map(str::to_owned).collect(),
-        );
+    /// Takes a plan out that is open no longer. Whether it was still here.
+    pub(crate) fn withdraw(&self, plan_id: &str) -> bool {
         let mut waiting = self.lock();
-        let ticket = waiting.by_target.get(&target).copied();
-        let is_it = |t: &Ticket| waiting.plans.get(t).is_some_and(|p| p.id == plan_id);
-        let Some(ticket) = ticket.filter(is_it) else {
-            return false;
-        };
-        waiting.remove(ticket);
-        drop(waiting);
-        self.changed.notify_one();
-        true
-    }
-
-    /// Takes a plan out, whomever it is for. Whether it was still here. Slower than
-    /// [`Outbox::withdraw`].
-    pub(crate) fn withdraw_anywhere(&self, plan_id: &str) -> bool {
-        let mut waiting = self.lock();
-        let found = waiting.plans.iter().find(|(_, plan)| plan.id == plan_id);
-        let Some(ticket) = found.map(|(ticket, _)| *ticket) else {
+        let Some(ticket) = waiting.by_id.get(plan_id).copied() else {
             return false;
         };
         waiting.remove(ticket);
@@ -229,6 +210,7 @@ impl Waiting {
     fn insert(&mut self, plan: Plan) {
         let ticket = Ticket(self.next);
         self.next += 1;
+        self.by_id.insert(plan.id.clone(), ticket);
         self.by_target.insert(plan.target.clone(), ticket);
         if plan.standing == Standing::Ordinary {
             self.ordinary.insert(ticket);
@@ -246,6 +228,7 @@ impl Waiting {
 
     fn remove(&mut self, ticket: Ticket) -> Option<String> {
         let plan = self.plans.remove(&ticket)?;
+        self.by_id.remove(&plan.id);
         self.by_target.remove(&plan.target);
         self.ready.remove(&ticket);
         self.ordinary.remove(&ticket);
@@ -338,9 +321,9 @@ mod tests {
     async fn a_plan_that_ended_is_withdrawn() {
         let outbox = Outbox::new(2);
         push(&outbox, "1", "a", "n1");
-        assert!(!outbox.withdraw("0", "a", Some("n1")));
-        assert!(outbox.withdraw("1", "a", Some("n1")));
-        assert!(!outbox.withdraw("1", "a", Some("n1")));
+        assert!(!outbox.withdraw("0"));
+        assert!(outbox.withdraw("1"));
+        assert!(!outbox.withdraw("1"));
         assert_eq!(outbox.len(), 0);
     }
 
