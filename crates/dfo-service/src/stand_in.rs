@@ -69,18 +69,16 @@ impl StandIn {
             AckMode::Delay(windows) => windows,
         };
         let window = plan.window_index.saturating_add(windows);
-        let ack = Ack {
-            knob_id: plan.knob_id.clone(),
-            old_value: plan.old_value.clone(),
-            new_value: Some(plan.new_value.clone()),
-            window_index: Some(window),
-            target_nodes: plan.target_nodes.clone(),
-            ..Ack::new(&plan.plan_id, AckStatus::Applied)
-        };
+        let ack = applied(plan, window);
         let view = view.map(str::to_owned);
         self.received += 1;
         self.waiting
             .insert((window, self.received), Answer { ack, view });
+    }
+
+    /// The answer to a plan that no finding led to: an operator waits for it.
+    pub(crate) fn at_once(&self, plan: &ActionPlan) -> Option<Ack> {
+        (self.mode != AckMode::Never).then(|| applied(plan, plan.window_index))
     }
 
     /// The acknowledgements that are due in a finding's window.
@@ -98,5 +96,17 @@ impl StandIn {
         let due: Vec<(i64, u64)> = of_its_view.map(|(key, _)| *key).collect();
         let answers = due.iter().filter_map(|key| self.waiting.remove(key));
         answers.map(|answer| answer.ack).collect()
+    }
+}
+
+/// A plan was applied in that window.
+fn applied(plan: &ActionPlan, window: i64) -> Ack {
+    Ack {
+        knob_id: plan.knob_id.clone(),
+        old_value: plan.old_value.clone(),
+        new_value: Some(plan.new_value.clone()),
+        window_index: Some(window),
+        target_nodes: plan.target_nodes.clone(),
+        ..Ack::new(&plan.plan_id, AckStatus::Applied)
     }
 }

@@ -68,6 +68,7 @@ impl Report for Text {
         writeln!(
             out,
             "{faint}window {window:>4}  {dash:<width$}  {name:<12}  {dash:<9}  {why}{faint:#}",
+            window = window_or_none(window),
             dash = "-",
             width = self.knob_width,
             name = notice.name(),
@@ -136,6 +137,14 @@ impl Text {
             label = "";
         }
         Ok(())
+    }
+}
+
+/// What belongs to no window has a dash.
+fn window_or_none(window: i64) -> String {
+    match window {
+        0.. => window.to_string(),
+        _ => "-".to_owned(),
     }
 }
 

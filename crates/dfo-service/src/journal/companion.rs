@@ -1,6 +1,6 @@
 //! What a service knows besides its planner, and wants to find again after a restart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dfo_journal::{Mark, Recorded, RecordedEvent, Since};
 use dfo_model::{ActionPlan, Registration};
@@ -35,10 +35,14 @@ pub(crate) struct KnownApplication {
     pub(crate) functions: Vec<(String, String, Vec<String>)>,
 }
 
-/// Plans that nobody has answered.
+/// Plans that nobody has answered, in the order of making.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct OpenPlans(Vec<OpenPlan>);
+#[serde(into = "Vec<OpenPlan>", from = "Vec<OpenPlan>")]
+pub(crate) struct OpenPlans {
+    by_number: BTreeMap<u64, OpenPlan>,
+    numbers: HashMap<String, u64, foldhash::fast::RandomState>,
+    made: u64,
+}
 
 /// One of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -88,8 +92,9 @@ impl Companion {
     pub(crate) fn keep_open_plans(&mut self, planner: &Planner) {
         let pending = planner.pending();
         let pending: BTreeSet<&str> = pending.iter().map(|plan| plan.plan_id).collect();
-        let open = &mut self.open_plans.0;
-        open.retain(|open| pending.contains(open.plan.plan_id.as_str()));
+        let open = std::mem::take(&mut self.open_plans).into_iter();
+        let pending = open.filter(|open| pending.contains(open.plan.plan_id.as_str()));
+        self.open_plans = pending.collect::<Vec<_>>().into();
     }
 
     /// For the head of a segment.
@@ -125,29 +130,64 @@ impl OpenPlans {
                 | Notice::Rejected { plan_id, .. }
                 | Notice::PlanExpired { plan_id, .. }
                 | Notice::PlanSuperseded { plan_id, .. } => {
-                    self.0.retain(|open| *open.plan.plan_id != **plan_id);
+                    if let Some(number) = self.numbers.remove(plan_id.as_str()) {
+                        self.by_number.remove(&number);
+                    }
                 }
                 Notice::NewRun { .. } => {
-                    for open in &mut self.0 {
+                    for open in self.by_number.values_mut() {
                         open.is_of_an_earlier_run = true;
                     }
                 }
                 _ => {}
             }
         }
-        self.0.extend(decisions.plans().map(|plan| OpenPlan {
-            plan: plan.clone(),
-            view: view.map(str::to_owned),
-            is_of_an_earlier_run: false,
-        }));
+        for plan in decisions.plans() {
+            self.add(OpenPlan {
+                plan: plan.clone(),
+                view: view.map(str::to_owned),
+                is_of_an_earlier_run: false,
+            });
+        }
+    }
+
+    fn add(&mut self, open: OpenPlan) {
+        self.made += 1;
+        self.numbers.insert(open.plan.plan_id.clone(), self.made);
+        self.by_number.insert(self.made, open);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.by_number.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &OpenPlan> {
-        self.0.iter()
+        self.by_number.values()
+    }
+}
+
+impl IntoIterator for OpenPlans {
+    type Item = OpenPlan;
+    type IntoIter = std::collections::btree_map::IntoValues<u64, OpenPlan>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.by_number.into_values()
+    }
+}
+
+impl From<OpenPlans> for Vec<OpenPlan> {
+    fn from(plans: OpenPlans) -> Self {
+        plans.into_iter().collect()
+    }
+}
+
+impl From<Vec<OpenPlan>> for OpenPlans {
+    fn from(plans: Vec<OpenPlan>) -> Self {
+        let mut open = OpenPlans::default();
+        for plan in plans {
+            open.add(plan);
+        }
+        open
     }
 }
 
