@@ -108,6 +108,10 @@ const STEPS: [Step; 21] = [
         name: "fuzz-events",
         run: |shell| fuzz::run(shell, "events"),
     },
+    Step {
+        name: "fuzz-journal",
+        run: |shell| fuzz::run(shell, "journal"),
+    },
 ];
 
 /// The names that `ci` takes on its command line.
