@@ -69,7 +69,12 @@ fn nothing_that_went_out_is_lost_and_nothing_that_was_acknowledged_comes_again()
         received.len(),
         acknowledged.len(),
     );
-    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    // One life is too short for any, another has many.
+    assert!(
+        acknowledged.len() as u64 > kills(),
+        "{}",
+        acknowledged.len()
+    );
 }
 
 fn has_registration(journal: &Journal) -> bool {
