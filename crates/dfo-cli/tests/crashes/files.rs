@@ -44,7 +44,7 @@ fn interrupted(here: &Folder, random: &mut Random, args: &str, mut each: impl Fn
     let mut killed = 0;
     while killed < kills() {
         let mut serving = Serve::spawn(serve(here, &args));
-        if !kill_some_time(&mut serving, random, &journal) {
+        if !kill_some_time(&mut serving, random, &journal, 30_000) {
             break;
         }
         killed += 1;
