@@ -83,11 +83,17 @@ fn finding(random: &mut Random, knobs: u64, window: u64) -> String {
     finding.to_string()
 }
 
-/// Lets it work for a while, and kills it: often before it has started, mostly after it has written.
+/// Lets it work for a while, and kills it: often before it has started, mostly after it has written
+/// up to so many bytes.
 /// Whether it was killed, and had not ended before.
-fn kill_some_time(serve: &mut Serve, random: &mut Random, journal: &std::path::Path) -> bool {
+fn kill_some_time(
+    serve: &mut Serve,
+    random: &mut Random,
+    journal: &std::path::Path,
+    most_bytes: u64,
+) -> bool {
     if !random.one_in(4) {
-        let more = journal::size(journal) + random.of(1..30_000);
+        let more = journal::size(journal) + random.of(1..most_bytes);
         let begun = Instant::now();
         while journal::size(journal) < more && serve.process.is_alive() {
             assert!(begun.elapsed() < DEADLINE, "the journal does not grow");

@@ -125,10 +125,15 @@ impl Journal {
         self.plans().map(|plan| text(&plan["plan_id"])).collect()
     }
 
+    /// The plans that its acknowledgements are about, in their order.
+    pub fn acks(&self) -> impl Iterator<Item = String> {
+        let acks = self.events().filter_map(|l| l.json["event"].get("ack"));
+        acks.map(|ack| text(&ack["plan_id"]))
+    }
+
     /// The plans for which an acknowledgement is in it.
     pub fn acknowledged(&self) -> BTreeSet<String> {
-        let acks = self.events().filter_map(|l| l.json["event"].get("ack"));
-        acks.map(|ack| text(&ack["plan_id"])).collect()
+        self.acks().collect()
     }
 
     /// The plans of which it says that they were not sent; or that they expired, right before the
