@@ -151,6 +151,7 @@ mod tests {
             samples: 8,
             fetch_s: *share,
             compute_s: 1.0 - share,
+            ..WindowTimes::default()
         });
         windows.map(|times| diagnosis.look(&times)).last().flatten()
     }

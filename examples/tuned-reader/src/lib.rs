@@ -10,11 +10,15 @@
 //! use std::time::Duration;
 //! use tuned_reader::measure::Measurements;
 //! use tuned_reader::run::{Workload, run};
-//! use tuned_reader::storage::{Slowness, Storage};
+//! use tuned_reader::storage::{Servers, Slowness, Storage};
 //! use tuned_reader::tuning::{Knobs, Tuning};
 //!
 //! let folder = tempfile::tempdir()?;
-//! let slowness = Slowness { latency: Duration::from_millis(1), bytes_per_second: 64 << 20 };
+//! let slowness = Slowness {
+//!     latency: Duration::from_millis(1),
+//!     bytes_per_second: 64 << 20,
+//!     servers: Servers::Ample,
+//! };
 //! let storage = Storage::create(folder.path(), 4, 1024, slowness)?;
 //!
 //! // Nobody is there to tune it, and it runs all the same.

@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use serde_json::json;
 use tuned_reader::measure::Measurements;
 use tuned_reader::run::{Outcome, Workload, run};
-use tuned_reader::storage::{Slowness, Storage};
+use tuned_reader::storage::{Servers, Slowness, Storage};
 use tuned_reader::tuning::{Knobs, Optimizer, Tuning};
 
 /// Reads many files through a pool of threads, and computes on each.
@@ -42,6 +42,9 @@ struct Cli {
     /// What all reads together get in a second; 0 is without limit.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     bandwidth_mib: u32,
+    /// Reads at the same time get in each other's way: more threads do harm.
+    #[arg(long)]
+    contention: bool,
     /// What computing on a sample takes, beside its checksum.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 5)]
     compute_ms: u32,
@@ -102,6 +105,10 @@ fn read(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let slowness = Slowness {
         latency: Duration::from_millis(cli.read_latency_ms.into()),
         bytes_per_second: u64::from(cli.bandwidth_mib) << 20,
+        servers: match cli.contention {
+            true => Servers::Contended,
+            false => Servers::Ample,
+        },
     };
     let file_bytes = usize::from(cli.file_kib) << 10;
     let storage = Storage::create(folder, cli.files, file_bytes, slowness)?;
@@ -143,10 +150,14 @@ fn introduce(cli: &Cli) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(
         stdout,
-        "reads: {} files of {} KiB; each read waits {} ms, all share {}; computes {} ms on each",
+        "reads: {} files of {} KiB; each read waits {} ms{}, all share {}; computes {} ms on each",
         cli.files,
         cli.file_kib,
         cli.read_latency_ms,
+        match cli.contention {
+            true => ", times n³ with n at the same time",
+            false => "",
+        },
         match cli.bandwidth_mib {
             0 => "unlimited bandwidth".to_owned(),
             mib => format!("{mib} MiB/s"),
@@ -173,6 +184,7 @@ fn as_json(cli: &Cli, outcome: &Outcome) -> serde_json::Value {
             "file_kib": cli.file_kib,
             "latency_ms": cli.read_latency_ms,
             "bandwidth_mib": cli.bandwidth_mib,
+            "contention": cli.contention,
             "compute_ms": cli.compute_ms,
         },
         "outcome": outcome,

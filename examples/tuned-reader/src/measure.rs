@@ -20,6 +20,12 @@ pub struct WindowTimes {
     pub fetch_s: f64,
     /// Seconds in which it computed.
     pub compute_s: f64,
+    /// Threads that read, in the window; 0 where the program does not say.
+    #[serde(default)]
+    pub threads: u32,
+    /// The length of the queue, in the window; 0 where the program does not say.
+    #[serde(default)]
+    pub prefetch: u32,
 }
 
 impl WindowTimes {
@@ -55,13 +61,14 @@ impl Meter {
         computed
     }
 
-    /// The times since the last call.
+    /// The times since the last call. With which threads and queue, it does not know.
     pub fn window(&mut self, window: i64) -> WindowTimes {
         let times = WindowTimes {
             window,
             samples: std::mem::take(&mut self.samples),
             fetch_s: std::mem::take(&mut self.fetching).as_secs_f64(),
             compute_s: std::mem::take(&mut self.computing).as_secs_f64(),
+            ..WindowTimes::default()
         };
         self.whole.window = window;
         self.whole.samples += times.samples;
@@ -169,6 +176,8 @@ mod tests {
             samples: 8,
             fetch_s: 0.25,
             compute_s: 0.1,
+            threads: 2,
+            prefetch: 4,
         };
         measurements.write(&times);
         measurements.write(&times);

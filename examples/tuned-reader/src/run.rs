@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dfo_context::Window;
 use serde::Serialize;
 
-use crate::measure::{Measurements, Meter};
+use crate::measure::{Measurements, Meter, WindowTimes};
 use crate::pool::Pool;
 use crate::sample;
 use crate::storage::Storage;
@@ -82,12 +82,12 @@ pub fn run(
         let of_sample = meter.computing(|| compute(&bytes, work.compute));
         checksum = sample::combined([checksum, of_sample]);
         if window.stop() {
-            measurements.write(&meter.window(window.window_index()));
+            measurements.write(&times(&mut meter, window.window_index(), &pool));
             tuning.take_changes(window.window_index(), &mut pool);
         }
     }
     if window.flush() {
-        measurements.write(&meter.window(window.window_index()));
+        measurements.write(&times(&mut meter, window.window_index(), &pool));
     }
     let seconds = began.elapsed().as_secs_f64();
 
@@ -108,6 +108,15 @@ pub fn run(
         rejected: plans.rejected,
         changes,
     })
+}
+
+/// The times of a window, and with what it was run: changes are made between windows.
+fn times<T: Send + 'static>(meter: &mut Meter, window: i64, pool: &Pool<T>) -> WindowTimes {
+    WindowTimes {
+        threads: pool.threads(),
+        prefetch: pool.prefetch(),
+        ..meter.window(window)
+    }
 }
 
 fn compute(bytes: &[u8], takes: Duration) -> u64 {

@@ -4,9 +4,13 @@
 //! busy with others: the *latency*, which reads at the same time wait out together. And all reads
 //! share the *bandwidth* of one link, which is there but once. So more readers help until the link is
 //! full.
+//!
+//! Where the servers are *contended*, reads at the same time get in each other's way, and more readers
+//! do harm: with two each takes eight times as long, with three 27 times.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +23,18 @@ pub struct Slowness {
     pub latency: Duration,
     /// What all reads together get in a second, at most; 0 is without limit.
     pub bytes_per_second: u64,
+    /// What reads at the same time do to each other.
+    pub servers: Servers,
+}
+
+/// How the servers stand reads at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Servers {
+    /// They serve them side by side.
+    #[default]
+    Ample,
+    /// With *n* reads at the same time, each read's latency is *n*³ times as long.
+    Contended,
 }
 
 /// Files, and a slow way to them.
@@ -27,6 +43,8 @@ pub struct Storage {
     slowness: Slowness,
     /// When the link has carried all that was asked for so far.
     link_is_free: Mutex<Instant>,
+    /// Reads at this moment.
+    reading: AtomicU32,
 }
 
 struct File {
@@ -58,6 +76,7 @@ impl Storage {
             files: files?,
             slowness,
             link_is_free: Mutex::new(Instant::now()),
+            reading: AtomicU32::new(0),
         })
     }
 
@@ -70,9 +89,20 @@ impl Storage {
         let asked = Instant::now();
         let File { path, .. } = &self.files[number % self.files.len()];
         let bytes = std::fs::read(path).map_err(|error| at(path, &error))?;
-        let there = self.carried(asked + self.slowness.latency, bytes.len());
+        let reading = self.reading.fetch_add(1, Ordering::Relaxed) + 1;
+        let there = self.carried(asked + self.latency(reading), bytes.len());
         std::thread::sleep(there.saturating_duration_since(Instant::now()));
+        self.reading.fetch_sub(1, Ordering::Relaxed);
         Ok(bytes)
+    }
+
+    /// What a read waits before its first byte, with so many reads at the same time.
+    fn latency(&self, reading: u32) -> Duration {
+        let latency = self.slowness.latency;
+        match self.slowness.servers {
+            Servers::Ample => latency,
+            Servers::Contended => latency.saturating_mul(reading.saturating_pow(3)),
+        }
     }
 
     /// The checksum of the first samples, each taken once.
@@ -113,6 +143,7 @@ mod tests {
     const SLOW: Slowness = Slowness {
         latency: LATENCY,
         bytes_per_second: 50_000,
+        servers: Servers::Ample,
     };
 
     #[test]
@@ -121,6 +152,7 @@ mod tests {
         let slowness = Slowness {
             latency: Duration::ZERO,
             bytes_per_second: 0,
+            servers: Servers::Ample,
         };
         let storage = storage(folder.path(), slowness);
         let read = (0..7).map(|number| sample::checksum(&storage.read(number).unwrap()));
@@ -151,6 +183,21 @@ mod tests {
             storage.carried(later, 1000) - later,
             Duration::from_millis(20)
         );
+    }
+
+    #[test]
+    fn contended_servers_make_reads_at_the_same_time_wait_for_longer_than_they_save() {
+        let folder = tempfile::tempdir().unwrap();
+        let contended = Slowness {
+            servers: Servers::Contended,
+            ..SLOW
+        };
+        let latencies = |slowness| {
+            let storage = storage(folder.path(), slowness);
+            [1, 2, 3].map(|reading| storage.latency(reading).as_millis())
+        };
+        assert_eq!(latencies(SLOW), [10, 10, 10]);
+        assert_eq!(latencies(contended), [10, 80, 270]);
     }
 
     #[test]

@@ -2,15 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+mod processes;
+
 use std::future::pending;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
 
 use dfo_planner::{PlanIds, Planner, Settings};
 use dfo_service::{AckMode, Ended, Reason, Service};
 use dfo_transport::{Options, Role, Transport as _};
 use dfo_transport_zmq::Zmq;
+use processes::{LONG, Process, ipc};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -41,24 +43,6 @@ impl Optimizer {
     }
 }
 
-/// Longer than anything here takes.
-const LONG: Duration = Duration::from_mins(2);
-
-/// The options of the transport are the names of the sockets too.
-fn ipc(folder: &Path, name: &str) -> String {
-    format!("ipc://{}", folder.join(name).display())
-}
-
-/// Ends with the test, however that ends.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// The stand-in, and the pipe from which it reads.
 fn stand_in(folder: &Path) -> (Process, PathBuf) {
     let pipe = folder.join("measurements");
@@ -75,13 +59,8 @@ fn stand_in(folder: &Path) -> (Process, PathBuf) {
 
 /// A run that is soon over if it is tuned, and takes a while to wait for that if it is not.
 fn reader(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tuned-reader"));
-    command
-        .args(["--json", "--samples", "2000", "--files", "8"])
-        .args(["--file-kib", "4", "--bandwidth-mib", "0"])
-        .args(["--read-latency-ms", "5", "--compute-ms", "0"])
-        .args(["--plans-address", &ipc(folder, "plans-address")])
-        .args(["--control-address", &ipc(folder, "control-address")]);
+    let mut command = processes::reader(folder);
+    command.args(["--json", "--samples", "2000", "--compute-ms", "0"]);
     command
 }
 
