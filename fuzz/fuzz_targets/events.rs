@@ -2,16 +2,20 @@
 //!
 //! Nothing may panic; the same events give the same decisions, also to a planner that is saved and
 //! restored now and then; there is never more than one pending plan for a knob and node; every plan
-//! is a change to a finite value; what is remembered is bounded.
+//! is a change to a finite value; a plan is undone once at most; what is remembered is bounded.
 
 #![no_main]
+
+use std::collections::HashSet;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use dfo_model::{
     Ack, AckStatus, ActionPlan, Direction, Evidence, FindingView, Knob, KnobType, Number,
     PublishMode, Range, Registration, Response, StepMode, Value,
 };
-use dfo_planner::{Command, Decisions, Event, PlanIds, Planner, Settings, Silence};
+use dfo_planner::{
+    Command, Decisions, Event, Limits, Notice, Pattern, PlanIds, Planner, Settings, Silence,
+};
 use libfuzzer_sys::fuzz_target;
 
 const NODES_REMEMBERED: usize = 2;
@@ -34,6 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut other = planner(bytes);
     let mut events = Unstructured::new(bytes);
     let mut plan_ids = vec![String::new()];
+    let mut undone = HashSet::new();
     while !events.is_empty() {
         let Ok(event) = Happening::arbitrary_with(&mut events, &plan_ids) else {
             break;
@@ -45,6 +50,11 @@ fuzz_target!(|bytes: &[u8]| {
         let again = event.told_to(&mut other);
         assert_eq!(format!("{decisions:?}"), format!("{again:?}"));
         check(&one, &decisions, matches!(event, Happening::Finding(_)));
+        for notice in decisions.notices() {
+            if let Notice::Undone(judgement) = notice {
+                assert!(undone.insert(judgement.plan_id.clone()), "{judgement:?}");
+            }
+        }
         plan_ids.extend(decisions.plans().map(|plan| plan.plan_id.clone()));
     }
     assert_eq!(state(&one), state(&other));
@@ -75,7 +85,32 @@ fn settings(bytes: &[u8]) -> Settings {
         Settings::default()
     };
     settings.nodes_remembered = NODES_REMEMBERED;
+    let chosen = bytes.get(1).copied().unwrap_or_default();
+    settings.undo_after = [Some(3), Some(0), Some(1), None][usize::from(chosen % 4)];
+    settings.limits = limits(chosen / 4);
     settings
+}
+
+/// An operator's limits, a few of them.
+fn limits(chosen: u8) -> Limits {
+    let mut limits = Limits::default();
+    let constraints: &[&str] = match chosen % 4 {
+        0 => return limits,
+        1 => &["a * b <= 16"],
+        2 => &["a - b < c / 2", "-`c` >= -(3 + a)"],
+        _ => &["a / b > 0", "c + 1 <= 1e3 * d"],
+    };
+    let constraints = constraints.iter().map(|text| text.parse());
+    limits.constraints = constraints
+        .collect::<std::result::Result<_, _>>()
+        .expect("they make sense");
+    limits.plans_per_window = (chosen & 4 != 0).then_some(1);
+    limits.plans_per_job = (chosen & 8 != 0).then_some(5);
+    limits.largest_step = (chosen & 16 != 0).then_some(1.5);
+    if chosen & 32 != 0 {
+        limits.knobs = vec![Pattern::new("a*"), Pattern::new("*b")];
+    }
+    limits
 }
 
 fn check(planner: &Planner, decisions: &Decisions, is_of_a_finding: bool) {
@@ -121,7 +156,7 @@ impl Happening {
                 knob: name(u)?,
                 node: *u.choose(&NODES)?,
             },
-            10 => Happening::Command(command(u)?),
+            10 => Happening::Command(command(u, plan_ids)?),
             11 | 12 => Happening::Restart,
             1 | 2 => Happening::Ack(ack(u, plan_ids)?),
             3 => Happening::GlobalPlan(global_plan(u, plan_ids)?),
@@ -262,12 +297,21 @@ fn global_plan(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<ActionPl
     })
 }
 
-/// Thawed as often as frozen: a planner that is frozen makes no plans.
-fn command(u: &mut Unstructured<'_>) -> Result<Command> {
-    let knob = u.ratio(3, 4)?.then(|| name(u)).transpose()?;
-    Ok(match u.arbitrary()? {
-        true => Command::Freeze { knob },
-        false => Command::Thaw { knob: None },
+/// Thawed as often as frozen: a planner that is frozen makes no plans but an operator's.
+fn command(u: &mut Unstructured<'_>, plan_ids: &[String]) -> Result<Command> {
+    Ok(match u.int_in_range(0..=7)? {
+        0 | 1 => Command::Freeze {
+            knob: u.ratio(3, 4)?.then(|| name(u)).transpose()?,
+        },
+        2 => Command::Thaw {
+            knob: u.ratio(1, 2)?.then(|| name(u)).transpose()?,
+        },
+        3 | 4 => Command::Thaw { knob: None },
+        5 => Command::RevertAll,
+        // One that is unknown, too: the first.
+        _ => Command::Revert {
+            plan_id: u.choose(plan_ids)?.clone(),
+        },
     })
 }
 

@@ -34,6 +34,10 @@ enum Step {
     },
     GlobalPlan(Box<ActionPlan>),
     Command(Command),
+    /// A revert of a plan: of the latest with 0.
+    Revert {
+        plan: usize,
+    },
 }
 
 /// Who says which knobs there are.
@@ -316,6 +320,14 @@ fn a_command() -> impl Strategy<Value = Step> {
     })
 }
 
+fn a_revert() -> impl Strategy<Value = Step> {
+    let plan = prop_oneof![4 => 0_usize..4, 1 => 4_usize..40];
+    prop_oneof![
+        3 => plan.prop_map(|plan| Step::Revert { plan }),
+        1 => Just(Step::Command(Command::RevertAll)),
+    ]
+}
+
 /// A planner that is frozen makes no plans: few of these, or little else happens.
 fn a_thaw() -> impl Strategy<Value = Step> {
     Just(Step::Command(Command::Thaw { knob: None }))
@@ -342,7 +354,39 @@ fn steps_and_commands() -> impl Strategy<Value = Vec<Step>> {
         4 => a_registration(),
         2 => a_silence(),
         1 => a_command(),
-        1 => a_thaw(),
+        2 => a_thaw(),
+        2 => a_revert(),
+    ];
+    steps_of(step)
+}
+
+/// Little that is odd: plans are made and applied, and do good or harm.
+fn calm_steps() -> impl Strategy<Value = Vec<Step>> {
+    let scope = names(&["app:window", "app:window", "node:n1", "node:n2"]);
+    let tags = select(vec![vec!["t"], vec!["t", "u"], vec!["v"]]);
+    let severity = select(vec![0.6, 0.6, 0.7, 0.9]);
+    let found = (scope, tags, severity, 0_i64..3);
+    let finding = found.prop_map(|(scope, tags, severity_score, later)| {
+        let finding = Finding {
+            finding_type: "a".to_owned(),
+            scope,
+            severity_score,
+            persistence: 9,
+            opportunity_tags: tags.into_iter().map(str::to_owned).collect(),
+            ..Finding::default()
+        };
+        Step::Find(Box::new(finding), Window::Later(later))
+    });
+    let ack = (0_usize..6).prop_map(|plan| Step::Ack {
+        plan,
+        ack: Box::new(Ack::new("", AckStatus::Applied)),
+    });
+    let step = prop_oneof![
+        20 => finding,
+        30 => ack,
+        1 => a_command(),
+        2 => a_thaw(),
+        1 => a_revert(),
     ];
     steps_of(step)
 }
@@ -380,7 +424,34 @@ fn settings() -> impl Strategy<Value = Settings> {
         remembering(2),
         remembering(1),
         remembering(0),
+        limited(),
     ])
+}
+
+/// An operator's limits: a few plans, of which some go past every other limit.
+fn limited() -> Settings {
+    let mut settings = Settings::default();
+    settings.undo_after = Some(1);
+    settings.limits = toml::from_str(
+        r#"
+        plans_per_window = 2
+        plans_per_job = 12
+        largest_step = 1.5
+        knobs = ["int", "f*", "l*", "bool"]
+        constraints = ["int * listed <= 16", "fractional - float < 6.5"]
+        "#,
+    )
+    .expect("limits as they are written");
+    settings
+}
+
+/// Whether the constraints of [`limited`] hold where these are the values in force.
+fn constraints_hold(value: impl Fn(&str) -> Option<f64>) -> [Option<bool>; 2] {
+    let both = |one, other| Some((value(one)?, value(other)?));
+    [
+        both("int", "listed").map(|(int, listed)| int * listed <= 16.0),
+        both("fractional", "float").map(|(fractional, float)| fractional - float < 6.5),
+    ]
 }
 
 impl Step {
@@ -460,6 +531,12 @@ impl Run {
             }
             Step::GlobalPlan(plan) => self.planner.handle(Event::GlobalPlan(plan)),
             Step::Command(command) => self.planner.handle(Event::Command(command)),
+            Step::Revert { plan } => {
+                let id = self.ids.iter().rev().nth(*plan).cloned();
+                let plan_id = id.unwrap_or_else(|| "unknown".to_owned());
+                self.planner
+                    .handle(Event::Command(&Command::Revert { plan_id }))
+            }
         };
         self.ids
             .extend(decisions.plans().map(|plan| plan.plan_id.clone()));
@@ -528,7 +605,7 @@ proptest! {
 
     #[test]
     fn values_in_force_are_of_their_type_and_in_range_unless_the_application_said_otherwise(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in steps_and_commands(),
     ) {
         let mut run = Run::new(settings);
         for step in &steps {
@@ -550,7 +627,7 @@ proptest! {
 
     #[test]
     fn a_plan_is_a_change_to_a_value_that_the_knob_allows(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in prop_oneof![steps_and_commands(), calm_steps()],
     ) {
         let mut run = Run::new(settings);
         for step in &steps {
@@ -559,7 +636,14 @@ proptest! {
             for plan in decisions.plans() {
                 let knob = knobs[plan.knob_id.as_str()];
                 prop_assert!(is_of_type(knob.kind, &plan.new_value), "{plan:?}");
-                prop_assert!(is_in_range(knob, &plan.new_value), "{plan:?}");
+                let was_said = || {
+                    let said = run.said[&plan.knob_id].iter();
+                    said.filter_map(|v| knob.kind.fit(v)).any(|v| v.same_as(&plan.new_value))
+                };
+                prop_assert!(
+                    is_in_range(knob, &plan.new_value) || takes_back(plan) && was_said(),
+                    "{plan:?}"
+                );
                 // A global plan may be news to some of its nodes only.
                 if let (Step::Find(..), Some(old)) = (step, &plan.old_value) {
                     prop_assert!(!plan.new_value.same_as(old), "{plan:?}");
@@ -573,9 +657,11 @@ proptest! {
 
     #[test]
     fn there_are_never_two_pending_plans_for_one_knob_and_node(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in prop_oneof![steps_and_commands(), calm_steps()],
     ) {
         let mut run = Run::new(settings.clone());
+        // An operator takes a knob's job-wide value and its nodes' back at the same time.
+        let mut taken_back = BTreeSet::new();
         for step in &steps {
             let before = pending(&run.planner);
             let decisions = run.take(step);
@@ -590,18 +676,24 @@ proptest! {
                     prop_assert!(after.contains(&key));
                 }
             }
+            for notice in decisions.notices() {
+                if let Notice::Reverted { knob, .. } = notice {
+                    taken_back.insert(knob.to_string());
+                }
+            }
             if settings.scopes_hold_each_other {
                 let is_job_wide = |(_, node): &&(_, Option<String>)| node.is_none();
                 let (job_wide, of_nodes): (Vec<_>, Vec<_>) = after.iter().partition(is_job_wide);
                 let held: BTreeSet<_> = job_wide.iter().map(|(knob, _)| knob).collect();
-                prop_assert!(!of_nodes.iter().any(|(k, _)| held.contains(k)), "{after:?}");
+                let both = of_nodes.iter().find(|(k, _)| held.contains(k) && !taken_back.contains(k));
+                prop_assert!(both.is_none(), "{after:?}");
             }
         }
     }
 
     #[test]
     fn the_same_events_give_the_same_decisions(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in steps_and_commands(),
     ) {
         let (mut a, mut b) = (Run::new(settings.clone()), Run::new(settings));
         for step in &steps {
@@ -612,7 +704,7 @@ proptest! {
 
     #[test]
     fn a_planner_that_was_saved_and_restored_goes_on_as_if_nothing_had_been(
-        settings in settings(), steps in steps_and_commands(),
+        settings in settings(), steps in prop_oneof![steps_and_commands(), calm_steps()],
         saved_after in prop::collection::btree_set(0_usize..50, 1..4),
     ) {
         let (mut a, mut b) = (Run::new(settings.clone()), Run::new(settings.clone()));
@@ -666,7 +758,7 @@ proptest! {
 
     #[test]
     fn what_is_remembered_is_bounded(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in steps_and_commands(),
     ) {
         let mut run = Run::new(settings.clone());
         for step in &steps {
@@ -681,7 +773,7 @@ proptest! {
 
     #[test]
     fn every_tag_of_a_finding_comes_to_a_decision(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in steps_and_commands(),
     ) {
         let mut run = Run::new(settings);
         for step in &steps {
@@ -781,8 +873,111 @@ proptest! {
     }
 
     #[test]
+    fn while_it_is_frozen_only_an_operator_changes_a_knob(
+        settings in settings(), steps in prop_oneof![steps_and_commands(), calm_steps()],
+    ) {
+        let mut run = Run::new(settings);
+        let mut frozen = Frozen::default();
+        for step in &steps {
+            let decisions = run.take(step);
+            for plan in decisions.plans() {
+                let is_operators = matches!(step, Step::Command(_) | Step::Revert { .. });
+                prop_assert_eq!(is_operators, plan.rationale.starts_with("revert: "));
+                prop_assert!(is_operators || !frozen.holds(&plan.knob_id), "{plan:?}");
+            }
+            frozen.take(&decisions);
+        }
+    }
+
+    #[test]
+    fn what_takes_nothing_back_is_limited_in_number_step_and_knob(
+        steps in prop_oneof![steps_and_commands(), calm_steps()],
+    ) {
+        let settings = limited();
+        let mut run = Run::new(settings.clone());
+        let (mut in_window, mut in_job) = ((None, 0), 0);
+        for step in &steps {
+            let decisions = run.take(step);
+            let Step::Find(finding, _) = step else { continue };
+            // While a view's window is the same, so is the time.
+            let window = (finding.view_type.clone(), run.window, is_odd(step));
+            if in_window.0.as_ref() != Some(&window) || window.2 {
+                in_window = (Some(window), 0);
+            }
+            for plan in decisions.plans().filter(|plan| !takes_back(plan)) {
+                in_window.1 += 1;
+                in_job += 1;
+                let allowed = ["int", "listed", "bool"].contains(&plan.knob_id.as_str());
+                prop_assert!(allowed || plan.knob_id.starts_with('f'), "{plan:?}");
+                let old = plan.old_value.as_ref().and_then(Value::as_number);
+                if let (Some(old), Some(new)) = (old, plan.new_value.as_number()) {
+                    let (old, new) = (old.as_f64(), new.as_f64());
+                    prop_assert!(((new - old) / old).abs() <= 1.5, "{plan:?}");
+                }
+            }
+            prop_assert!(in_window.1 <= 2, "{step:?}");
+            prop_assert!(in_job <= 12);
+        }
+    }
+
+    #[test]
+    fn a_constraint_that_holds_is_not_broken_by_a_plan(
+        steps in prop_oneof![steps_and_commands(), calm_steps()], more in any::<bool>(),
+    ) {
+        let mut settings = limited();
+        // Others hold much before a constraint is asked.
+        if more {
+            let constraints = std::mem::take(&mut settings.limits.constraints);
+            settings.limits = dfo_planner::Limits::default();
+            settings.limits.constraints = constraints;
+        }
+        let mut run = Run::new(settings);
+        for step in &steps {
+            let before = constraints(&run.planner);
+            let decisions = run.take(step);
+            let Step::Find(..) = step else { continue };
+            // What goes back because nobody answered, or what a node was forgotten with, is no plan.
+            let ends = |n: &Notice| {
+                matches!(n, Notice::PlanExpired { .. } | Notice::NodeForgotten { .. })
+            };
+            if decisions.notices().any(ends) {
+                continue;
+            }
+            for (node, after) in constraints(&run.planner) {
+                let Some(before) = before.get(&node).or_else(|| before.get(&None)) else {
+                    continue;
+                };
+                for (before, after) in before.iter().zip(after) {
+                    prop_assert!(*before != Some(true) || after != Some(false), "{node:?}: {decisions:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_plan_is_undone_at_most_once_and_an_undo_never(
+        settings in settings(), steps in prop_oneof![steps_and_commands(), calm_steps()],
+    ) {
+        let mut run = Run::new(settings);
+        let mut undone = BTreeSet::new();
+        let mut by = BTreeSet::new();
+        for step in &steps {
+            let decisions = run.take(step);
+            for notice in decisions.notices() {
+                let Notice::Undone(judgement) = notice else { continue };
+                prop_assert!(undone.insert(judgement.plan_id.clone()), "{judgement:?}");
+                prop_assert!(!by.contains(&judgement.plan_id), "{judgement:?}");
+                let made = decisions.plans().map(|plan| plan.plan_id.as_str());
+                let named = judgement.by.clone();
+                prop_assert!(made.into_iter().any(|id| Some(id) == named.as_deref()));
+                by.extend(named);
+            }
+        }
+    }
+
+    #[test]
     fn an_ack_changes_nothing_but_its_own_knob(
-        settings in settings(), steps in steps(),
+        settings in settings(), steps in steps_and_commands(),
     ) {
         let mut run = Run::new(settings);
         for step in &steps {
@@ -803,6 +998,64 @@ proptest! {
             }
         }
     }
+}
+
+/// A plan back to an earlier value: an undo, or an operator's.
+fn takes_back(plan: &ActionPlan) -> bool {
+    ["undo of ", "revert: "]
+        .iter()
+        .any(|begin| plan.rationale.starts_with(begin))
+}
+
+/// At a window of its own, not the run's.
+fn is_odd(step: &Step) -> bool {
+    matches!(step, Step::Find(_, Window::At(_)))
+}
+
+/// What is frozen, as the notices tell it.
+#[derive(Debug, Default)]
+struct Frozen {
+    is_everything: bool,
+    knobs: BTreeSet<String>,
+}
+
+impl Frozen {
+    fn take(&mut self, decisions: &Decisions) {
+        for notice in decisions.notices() {
+            match notice {
+                Notice::Frozen { knob: None } => self.is_everything = true,
+                Notice::Frozen { knob: Some(knob) } => {
+                    self.knobs.insert(knob.to_string());
+                }
+                Notice::Thawed { knob: None } => *self = Frozen::default(),
+                Notice::Thawed { knob: Some(knob) } => {
+                    self.knobs.remove(knob.as_str());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn holds(&self, knob: &str) -> bool {
+        self.is_everything || self.knobs.contains(knob)
+    }
+}
+
+/// Whether each constraint holds: job-wide, and on each node with values of its own.
+fn constraints(planner: &Planner) -> BTreeMap<Option<String>, [Option<bool>; 2]> {
+    let all = in_force(planner);
+    let scopes: BTreeSet<_> = all.keys().map(|(_, node)| node.clone()).collect();
+    let holds = |node: &Option<String>| {
+        constraints_hold(|knob| {
+            let own = all.get(&(knob.to_owned(), node.clone()));
+            let value = own.or_else(|| all.get(&(knob.to_owned(), None)));
+            Some(value?.as_number()?.as_f64())
+        })
+    };
+    scopes
+        .into_iter()
+        .map(|node| (node.clone(), holds(&node)))
+        .collect()
 }
 
 fn in_force(planner: &Planner) -> BTreeMap<(String, Option<String>), Value> {

@@ -167,7 +167,7 @@ fn service(folder: &Path, planner: &str) -> Process {
         &ipc(folder, "plans-address"),
         "--control-address",
         &ipc(folder, "control-address"),
-        "--control",
+        "--control-socket",
         &path("ctl"),
         "--journal",
         &path("journal"),
