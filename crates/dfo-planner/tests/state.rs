@@ -24,6 +24,9 @@ fn restored(state: &Json) -> Result<Planner, String> {
 fn few_nodes() -> Settings {
     let mut settings = Settings::default();
     settings.nodes_remembered = 4;
+    // None is met; what is counted for them is there.
+    settings.limits.plans_per_job = Some(1_000);
+    settings.limits.plans_per_window = Some(1_000);
     settings
 }
 
@@ -78,10 +81,30 @@ fn well_used() -> Scene {
     s.find(&suppressing(&["y"]).kind("other").at(5).view("window"));
     s.silence("float", Some("n9"));
     s.silence("bool", None);
+    take_back(&mut s);
     s.planner.handle(Event::Command(&Command::Freeze {
         knob: Some("text".to_owned()),
     }));
     s
+}
+
+/// A plan that did harm and is undone, one that an operator takes back, and one that is watched.
+fn take_back(s: &mut Scene) {
+    s.register([knob("harmful", 2).on("h", up(1).eager())]);
+    s.register([knob("reverted", 2).on("r", up(1).eager())]);
+    s.register([knob("watched", 2).on("o", up(1).eager())]);
+    let h = |window| finding(&["h"]).kind("h").at(window).view("window");
+    act(s, &h(5).severity(0.6));
+    act(s, &finding(&["o"]).kind("o").at(8).view("window"));
+    let undone = s.find(&h(8).severity(0.9));
+    assert!(undone.notices().contains(&"undone"), "{undone:?}");
+    for plan in undone.0.plans() {
+        s.ack(&applied(&plan.plan_id).at(8));
+    }
+    let r = finding(&["r"]).at(8).view("window");
+    let plan_id = s.find(&r).plan().plan_id.clone();
+    s.planner
+        .handle(Event::Command(&Command::Revert { plan_id }));
 }
 
 /// A finding whose plans are all applied.
@@ -148,6 +171,15 @@ fn every_part_of_a_well_used_planner_is_there_and_comes_back() {
     assert_eq!(parts, all);
     assert!(saved["registry"]["responders"].is_object());
     assert!(!saved["ledger"]["open"].as_array().unwrap().is_empty());
+    let text = saved.to_string();
+    for part in [
+        "\"watch\":{",
+        "\"base\":",
+        "\"taken_back\":true",
+        "\"in_job\":",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
     let planner = restored(&saved).unwrap();
     assert_eq!(state(&planner), saved);
     go_on(planner);
@@ -304,7 +336,7 @@ fn what_is_wrong_is_named() {
         (
             "/ledger/knobs",
             json!([]),
-            "ledger: knobs: 0, but 4 are registered",
+            "ledger: knobs: 0, but 7 are registered",
         ),
         (
             "/ledger/knobs/0/job/value",
