@@ -245,6 +245,18 @@ impl Ledger {
         account.set_value(Some(value));
     }
 
+    /// The value before the first plan that reaches this far: a node without a value of its own has been
+    /// reached by the job-wide plans.
+    fn value_before_all(&self, knob: KnobId, scope: Scope) -> &Value {
+        let base = match scope {
+            Scope::Node(node) if self.node_value(knob, node).is_none() => {
+                self.job_account(knob).base()
+            }
+            _ => None,
+        };
+        base.unwrap_or_else(|| self.value(knob, scope))
+    }
+
     /// The nodes that have a value of their own.
     pub(crate) fn nodes_with_value(&self, knob: KnobId) -> Vec<NodeId> {
         let nodes = self.knob_nodes[knob.index()].all.iter().copied();
@@ -329,9 +341,9 @@ impl Ledger {
             if let Scope::Node(node) = scope {
                 self.nodes.keep(node);
             }
-            let in_force = self.value(knob, scope).clone();
+            let base = self.value_before_all(knob, scope).clone();
             let account = self.account_mut(knob, scope);
-            account.keep_base(&in_force);
+            account.keep_base(&base);
             before.push((scope, account.set_value(Some(plan.value.clone()))));
             if plan.origin == Origin::Global {
                 displaced.push((scope, account.record(plan.action.clone())));
