@@ -5,6 +5,7 @@
 //! then runs this.
 
 mod fuzz;
+mod operate;
 pub mod python;
 mod readme;
 mod shell;
@@ -59,6 +60,10 @@ const STEPS: [Step; 22] = [
     Step {
         name: "readme-rest",
         run: readme::other_commands,
+    },
+    Step {
+        name: "operate",
+        run: operate::session,
     },
     Step {
         name: "ignored-tests",
