@@ -27,9 +27,8 @@ pub fn session(shell: &Shell) -> Result<()> {
 /// The blocks as one script, which shows what it runs, stops at the first failure, and leaves no process
 /// behind.
 fn session_of(page: &str) -> Result<String> {
-    let mut script = String::from(
-        "set -eu\ntrap 'kill $(jobs -p) 2>&- || true; wait' EXIT\nset -v\n",
-    );
+    let mut script =
+        String::from("set -eu\ntrap 'kill $(jobs -p) 2>&- || true; wait' EXIT\nset -v\n");
     let mut inside = false;
     let mut blocks = 0;
     for line in page.lines() {
@@ -54,7 +53,10 @@ mod tests {
     fn blocks_of_a_page_are_one_script() {
         let page = "# A\n```sh\na=1\ncat <<'END'\n# kept\nEND\n```\n```text\nno\n```\n```sh\necho $a\n```\n";
         let script = session_of(page).unwrap();
-        assert!(script.ends_with("a=1\ncat <<'END'\n# kept\nEND\necho $a\n"), "{script}");
+        assert!(
+            script.ends_with("a=1\ncat <<'END'\n# kept\nEND\necho $a\n"),
+            "{script}"
+        );
     }
 
     #[test]
