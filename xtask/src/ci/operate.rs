@@ -20,7 +20,10 @@ pub fn session(shell: &Shell) -> Result<()> {
     install.env("CARGO_INSTALL_ROOT", INSTALLED).run()?;
     let bin = shell.root().join(INSTALLED).join("bin");
     let path = std::env::var("PATH").unwrap_or_default();
-    let bash = shell.program("bash").args(&["-c", &session]);
+    // What is waited for comes, or the session is broken.
+    let bash = shell
+        .program("timeout")
+        .args(&["300", "bash", "-c", &session]);
     bash.env("PATH", &format!("{}:{path}", bin.display())).run()
 }
 
