@@ -274,3 +274,22 @@ fn a_forgotten_nodes_plan_is_not_judged() {
     };
     assert_eq!((*why, node.as_deref()), (NotJudged::Forgotten, Some("n1")));
 }
+
+#[test]
+fn a_value_that_the_knob_does_not_allow_is_not_gone_back_to() {
+    let odd = || knob("k", 2).range(4, 64).on("t", up(1).eager());
+    let mut s = Scene::ours().knob(odd());
+    assert_eq!(s.act(&t(0)).new_value, 4.into());
+    let out = s.find(&t(3).severity(1.0).persistence(0));
+    assert_eq!(out.0.holds().next().unwrap().gate.name(), "no_change");
+    let out = s.find(&t(4).severity(1.0).persistence(0));
+    assert_eq!(out.gate().name(), "persistence", "said once");
+
+    let mut s = Scene::ours().knob(odd());
+    let plan = s.act(&t(0));
+    let told = s.revert(&plan.plan_id).told();
+    let expected = "revert refused: k allows no plan to 2, which it had before";
+    assert_eq!(told, [expected]);
+    let second = s.act(&t(30));
+    assert_eq!(s.revert(&second.plan_id).new_value(), json!(4));
+}

@@ -198,13 +198,13 @@ async fn a_node_that_dies_without_a_word_is_noticed_by_the_kernel() {
 async fn a_sink_closes_in_time_although_its_receiver_stopped_reading() {
     let (mut sink, address) = bound(Pattern::Push, ANY).await;
     let _stopped = RawPeer::connect(&address, "PULL");
+    let big = || Record::new("{}", vec![b'x'; 1 << 20]);
+    // The first one waits until the receiver is there.
+    soon(sink.send(big())).await.unwrap();
     // More than the kernel takes.
     for _ in 0..100 {
-        let big = Record::new("{}", vec![b'x'; 1 << 20]);
-        if tokio::time::timeout(Duration::from_millis(500), sink.send(big))
-            .await
-            .is_err()
-        {
+        let sent = tokio::time::timeout(Duration::from_millis(500), sink.send(big()));
+        if sent.await.is_err() {
             break;
         }
     }

@@ -166,12 +166,19 @@ impl Planner {
     ) -> Result<bool, String> {
         let entry = self.registry.entry(knob);
         let name = entry.name.clone();
-        let kind = entry.domain.kind();
-        let to = kind.fit(to);
-        let to = to.ok_or_else(|| format!("{name} has another type now"))?;
-        if self.ledger.value(knob, scope).same_as(&to) {
+        let old = self.ledger.value(knob, scope).clone();
+        if old.same_as(to) {
             return Ok(false);
         }
+        // What the application had may be a value that it would not take from a plan.
+        let held = entry.domain.hold_wanted(to, &old);
+        let held = held.map_err(|why| format!("{name}: {why}"))?;
+        if held.same_as(&old) {
+            return Err(format!(
+                "{name} allows no plan to {to}, which it had before"
+            ));
+        }
+        let to = held;
         if self.presence.is_silent_everywhere(knob) {
             return Err(format!("no live application has {name}"));
         }
@@ -182,7 +189,6 @@ impl Planner {
                 (Reach::Nodes(vec![id]), Some(node))
             }
         };
-        let old = self.ledger.value(knob, scope).clone();
         let what = plan_id.as_deref().unwrap_or("every plan").to_owned();
         let severity = action.severity;
         let back = TakenBack {

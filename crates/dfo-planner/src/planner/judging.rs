@@ -120,7 +120,12 @@ impl Planner {
                 ..judgement
             }))),
             Err(gate) => {
+                let has_no_way = matches!(gate, Gate::NoChange { .. });
                 decisions.hold(seen.hold(gate, Some(&name), Some(&watch.action.tag)));
+                if has_no_way {
+                    self.ledger.end_watch(knob, scope);
+                    return;
+                }
                 // It is still wanted.
                 let until = self.watch_for().unwrap_or(1);
                 let until = self.clock.now().saturating_add(until);
@@ -142,8 +147,10 @@ impl Planner {
         self.pending_in(knob, scope)?;
         let node = seen.node.as_ref().map(|node| node.name);
         self.presence.gate(knob, node)?;
-        let kind = self.registry.entry(knob).domain.kind();
-        let to = kind.fit(&watch.value_before);
+        // What the application had may be a value that it would not take from a plan.
+        let domain = &self.registry.entry(knob).domain;
+        let to = domain.hold_wanted(&watch.value_before, &watch.value);
+        let to = to.ok().filter(|to| !to.same_as(&watch.value));
         let to = to.ok_or_else(|| Gate::NoChange {
             value: watch.value.clone(),
         })?;

@@ -2,9 +2,10 @@
 //!
 //! A few lines of writing; docs/decisions/0015-metrics.md says why no crate does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{Display, Write as _};
 
+use dfo_planner::Gate;
 use dfo_service::{JournalStatus, Latency, Status};
 
 /// All that is told, as one page.
@@ -126,8 +127,9 @@ impl Page {
             "holds_total",
             "Decisions not to act, by the gate that held.",
         );
-        for (gate, count) in tally.holds() {
-            holds.labelled("gate", gate, count);
+        let held: HashMap<_, _> = tally.holds().collect();
+        for gate in Gate::NAMES {
+            holds.labelled("gate", gate, held.get(gate).copied().unwrap_or(0));
         }
         let mut notices = self.counter("notices_total", "What changed or was refused, by name.");
         for (name, count) in &tally.notices {
