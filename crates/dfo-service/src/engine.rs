@@ -244,8 +244,11 @@ impl Engine {
         }
     }
 
-    /// Looks at the clock: who was not heard for too long.
+    /// Looks at the clock: who was not heard for too long, what the disk has not had for too long.
     pub(crate) fn look_around(&mut self, now: Instant) {
+        if let Some(journal) = &mut self.journal {
+            journal.sync_what_is_old(now);
+        }
         for gone in self.roster.overdue(now) {
             self.counts.silent += 1;
             self.observer.observe(&Happening::Silent {

@@ -9,7 +9,7 @@ mod companion;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dfo_journal::{
     JournalError, Mark, NewEntry, NewHead, Options, Positions, Problem, Report, SyncPolicy, Wish,
@@ -108,6 +108,9 @@ pub enum JournalNews {
         error: JournalError,
     },
 }
+
+/// Lines that no plan waits for reach the disk after so long, and the second until it is noticed.
+const OLD: Duration = Duration::from_secs(1);
 
 /// Findings wait while more than so many bytes wait for the disk.
 const MOST_BACKLOG: u64 = 64 << 20;
@@ -250,6 +253,15 @@ impl Journal {
         if let Some(wish) = self.wants_flush.take() {
             self.writer.flush(wish);
             self.unsynced.push_back((self.writer.last_seq(), now));
+        }
+    }
+
+    /// Has the disk take what it has not had for a second, though no plan waits for it.
+    pub(crate) fn sync_what_is_old(&mut self, now: Instant) {
+        let oldest = self.unsynced.front();
+        let is_old = oldest.is_some_and(|(_, since)| now - *since >= OLD);
+        if is_old && self.sync == SyncPolicy::EachPlan {
+            self.writer.flush(Wish::Durable);
         }
     }
 

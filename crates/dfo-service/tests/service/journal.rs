@@ -53,6 +53,17 @@ impl Place {
         Scene::new().planner(planner).journal(journal)
     }
 
+    /// No new segment can begin.
+    fn goes_away(&self) {
+        fs::rename(self.folder(), self.parent.path().join("aside")).unwrap();
+        fs::write(self.folder(), "in the way").unwrap();
+    }
+
+    fn comes_back(&self) {
+        fs::remove_file(self.folder()).unwrap();
+        fs::rename(self.parent.path().join("aside"), self.folder()).unwrap();
+    }
+
     /// All lines of all segments.
     fn text(&self) -> String {
         text_of(&self.folder())
@@ -95,6 +106,24 @@ async fn decided(s: &Live, events: usize) {
     until("decisions", || log.decided() >= events).await;
 }
 
+/// Findings that lead to nothing, until the journal cannot be written.
+async fn fails(s: &mut Live) {
+    let begun = Instant::now();
+    while s
+        .remote
+        .status()
+        .await
+        .unwrap()
+        .journal
+        .unwrap()
+        .failed
+        .is_none()
+    {
+        assert!(begun.elapsed() < PATIENCE, "the journal can be written");
+        s.diagnoser_sends(finding(0).severity(0.1).record()).await;
+    }
+}
+
 /// The service dies without a word.
 fn kill(s: Live) {
     s.abort();
@@ -115,6 +144,30 @@ async fn a_plan_that_arrives_is_in_the_journal() {
         s.stop().await;
         assert!(place.text().contains(r#"{"stopped":"#));
     }
+}
+
+#[tokio::test]
+async fn what_no_plan_waits_for_reaches_the_disk_all_the_same() {
+    let place = Place::new();
+    let mut s = place.scene().knobs([knob("k")]).start();
+    s.diagnoser_sends(finding(0).severity(0.1).record()).await;
+    decided(&s, 1).await;
+    let begun = Instant::now();
+    while s
+        .remote
+        .status()
+        .await
+        .unwrap()
+        .journal
+        .unwrap()
+        .lag_lines()
+        > 0
+    {
+        assert!(begun.elapsed() < PATIENCE, "it does not");
+        // Sleeps: the disk takes its time, and tells nobody here.
+        sleep(Duration::from_millis(20)).await;
+    }
+    s.stop().await;
 }
 
 #[tokio::test]
@@ -243,32 +296,13 @@ async fn while_a_required_journal_cannot_be_written_no_plan_leaves() {
     place.options.segment_bytes = 1;
     place.options.retry_after = Duration::from_millis(10);
     let mut s = place.scene().knobs([knob("k")]).start();
-    let aside = place.parent.path().join("aside");
-    fs::rename(place.folder(), &aside).unwrap();
-    fs::write(place.folder(), "in the way").unwrap();
-    // Fills the segment, so that another one has to begin.
-    for window in 0..50 {
-        s.diagnoser_sends(finding(window).severity(0.1).record())
-            .await;
-    }
-    while s
-        .remote
-        .status()
-        .await
-        .unwrap()
-        .journal
-        .unwrap()
-        .failed
-        .is_none()
-    {
-        s.diagnoser_sends(finding(50).severity(0.1).record()).await;
-    }
+    place.goes_away();
+    fails(&mut s).await;
     s.diagnoser_sends(finding(51).record()).await;
     let log = s.log.clone();
     until("a plan", || !log.outcome().plans().is_empty()).await;
     assert_eq!(s.remote.status().await.unwrap().sinks[0].sent, 0);
-    fs::remove_file(place.folder()).unwrap();
-    fs::rename(&aside, place.folder()).unwrap();
+    place.comes_back();
     let plan = s.plan().await;
     assert!(place.text().contains(&plan.plan_id));
     let journal = s.remote.status().await.unwrap().journal.unwrap();
@@ -281,20 +315,8 @@ async fn a_journal_that_is_not_required_holds_up_nothing() {
     let mut place = Place::new();
     place.options.segment_bytes = 1;
     let mut s = place.scene().knobs([knob("k")]).start();
-    fs::rename(place.folder(), place.parent.path().join("aside")).unwrap();
-    fs::write(place.folder(), "in the way").unwrap();
-    while s
-        .remote
-        .status()
-        .await
-        .unwrap()
-        .journal
-        .unwrap()
-        .failed
-        .is_none()
-    {
-        s.diagnoser_sends(finding(0).severity(0.1).record()).await;
-    }
+    place.goes_away();
+    fails(&mut s).await;
     s.diagnoser_sends(finding(1).record()).await;
     s.plan().await;
     s.stop().await;
@@ -307,28 +329,14 @@ async fn a_plan_that_expires_while_it_is_held_never_leaves() {
     place.options.segment_bytes = 1;
     place.options.retry_after = Duration::from_millis(10);
     let mut s = place.scene().knobs([knob("k")]).start();
-    let aside = place.parent.path().join("aside");
-    fs::rename(place.folder(), &aside).unwrap();
-    fs::write(place.folder(), "in the way").unwrap();
-    while s
-        .remote
-        .status()
-        .await
-        .unwrap()
-        .journal
-        .unwrap()
-        .failed
-        .is_none()
-    {
-        s.diagnoser_sends(finding(0).severity(0.1).record()).await;
-    }
+    place.goes_away();
+    fails(&mut s).await;
     s.diagnoser_sends(finding(1).record()).await;
     s.diagnoser_sends(finding(11).severity(0.1).record()).await;
     let log = s.log.clone();
     until("the withdrawal", || !log.outcome().unsent().is_empty()).await;
     assert_eq!(log.outcome().unsent()[0].1, Unsent::Withdrawn);
-    fs::remove_file(place.folder()).unwrap();
-    fs::rename(&aside, place.folder()).unwrap();
+    place.comes_back();
     s.diagnoser_sends(finding(40).record()).await;
     assert_eq!(s.plan().await.window_index, 40);
     s.stop().await;
