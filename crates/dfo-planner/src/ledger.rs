@@ -207,6 +207,16 @@ impl Ledger {
         own.unwrap_or_else(|| self.job_value(knob))
     }
 
+    /// The value in force in a scope, but for what plans for the whole job have made of it.
+    fn value_before_plans(&self, knob: KnobId, scope: Scope) -> &Value {
+        let own = match scope {
+            Scope::Job => None,
+            Scope::Node(node) => self.node_value(knob, node),
+        };
+        let of_job = || self.job_account(knob).base();
+        own.or_else(of_job).unwrap_or_else(|| self.job_value(knob))
+    }
+
     pub(crate) fn set_job_value(&mut self, knob: KnobId, value: Value) {
         self.job_accounts[knob.index()].set_value(Some(value));
     }
@@ -329,9 +339,9 @@ impl Ledger {
             if let Scope::Node(node) = scope {
                 self.nodes.keep(node);
             }
-            let in_force = self.value(knob, scope).clone();
+            let base = self.value_before_plans(knob, scope).clone();
             let account = self.account_mut(knob, scope);
-            account.keep_base(&in_force);
+            account.keep_base(&base);
             before.push((scope, account.set_value(Some(plan.value.clone()))));
             if plan.origin == Origin::Global {
                 displaced.push((scope, account.record(plan.action.clone())));
