@@ -9,7 +9,7 @@ mod companion;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dfo_journal::{
     JournalError, Mark, NewEntry, NewHead, Options, Positions, Problem, Report, SyncPolicy, Wish,
@@ -64,7 +64,8 @@ pub struct Journal {
     held: VecDeque<(u64, ActionPlan)>,
     /// Whether a line that a plan waits for has not been handed over.
     wants_flush: Option<Wish>,
-    /// The newest line handed over at a time, until the disk has it.
+    /// The newest line handed over at a time, until the disk has it. Lines of about the same time are
+    /// together.
     unsynced: VecDeque<(u64, Instant)>,
     safe_seq: u64,
     status: JournalStatus,
@@ -111,6 +112,9 @@ pub enum JournalNews {
 
 /// Findings wait while more than so many bytes wait for the disk.
 const MOST_BACKLOG: u64 = 64 << 20;
+
+/// So exactly it is known since when lines wait for the disk.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 impl Journal {
     /// Opens a journal, and the planner as it was when the journal ended; in a new one, a planner that
@@ -249,7 +253,16 @@ impl Journal {
     pub(crate) fn flush(&mut self, now: Instant) {
         if let Some(wish) = self.wants_flush.take() {
             self.writer.flush(wish);
-            self.unsynced.push_back((self.writer.last_seq(), now));
+            self.note_unsynced(self.writer.last_seq(), now);
+        }
+    }
+
+    fn note_unsynced(&mut self, seq: u64, now: Instant) {
+        // While the disk takes nothing, all that matters is since when.
+        let is_failing = self.status.failed.is_some();
+        match self.unsynced.back_mut() {
+            Some((line, since)) if is_failing || now - *since < TOGETHER => *line = seq,
+            _ => self.unsynced.push_back((seq, now)),
         }
     }
 
@@ -370,4 +383,45 @@ pub(crate) fn now_ms() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_disk_takes_nothing_the_lag_takes_no_memory() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings {
+            folder: folder.path().join("journal"),
+            options: Options::default(),
+            is_required: true,
+        };
+        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
+        let mut journal = opened.0;
+        let begun = Instant::now();
+        let mut line = |journal: &mut Journal, after: Duration| {
+            let reason = String::new();
+            journal.mark(0, &Mark::Stopped { reason });
+            journal.flush(begun + after);
+        };
+        for millis in 0..10 {
+            line(&mut journal, Duration::from_millis(millis));
+        }
+        assert_eq!(journal.unsynced.len(), 1, "lines of about the same time");
+        let error = io::Error::other("full");
+        let first_lost = 1;
+        journal.take(Report::Failed { error, first_lost });
+        for second in 1..1000 {
+            line(&mut journal, Duration::from_secs(second));
+        }
+        assert_eq!(journal.unsynced.len(), 1);
+        let lag = journal.status(begun + Duration::from_secs(1000));
+        assert!(lag.oldest_unsynced_s >= 999.0);
+        let seq = journal.writer.last_seq();
+        journal.take(Report::Synced { seq });
+        assert!(journal.unsynced.is_empty());
+    }
 }
