@@ -221,7 +221,12 @@ impl Journal {
         };
         let seq = self.writer.append(&entry);
         self.companion.open_plans.note(decisions, view);
-        let mut wish = Wish::Written;
+        // What an operator has frozen stays frozen, whatever happens; while it does, no plan comes
+        // that would take the line along to the disk.
+        let mut wish = match event {
+            Event::Command(_) => Wish::Durable,
+            _ => Wish::Written,
+        };
         for plan in decisions.plans() {
             self.held.push_back((seq, plan.clone()));
             if self.sync == SyncPolicy::EachPlan {
@@ -391,6 +396,30 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test]
+    async fn a_command_is_made_durable_though_it_makes_no_plan() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings {
+            folder: folder.path().join("journal"),
+            options: Options::default(),
+            is_required: false,
+        };
+        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
+        let (mut journal, mut planner, _) = opened;
+        let freeze = dfo_planner::Command::Freeze { knob: None };
+        journal.decide(&mut planner, Event::Command(&freeze));
+        journal.flush(Instant::now());
+        let frozen = journal.writer.last_seq();
+        let durable = async {
+            while journal.status.synced_seq < frozen {
+                let report = journal.report().await;
+                journal.take(report);
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_mins(1), durable);
+        in_time.await.unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn while_the_disk_takes_nothing_the_lag_takes_no_memory() {
         let folder = tempfile::TempDir::new().unwrap();
@@ -402,7 +431,7 @@ mod tests {
         let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
         let mut journal = opened.0;
         let begun = Instant::now();
-        let mut line = |journal: &mut Journal, after: Duration| {
+        let line = |journal: &mut Journal, after: Duration| {
             let reason = String::new();
             journal.mark(0, &Mark::Stopped { reason });
             journal.flush(begun + after);
