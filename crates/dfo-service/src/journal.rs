@@ -33,6 +33,8 @@ pub struct JournalSettings {
     pub options: Options,
     /// While it cannot be written no plan leaves.
     pub is_required: bool,
+    /// It is of a dry run: what was applied there was applied nowhere. Neither goes on with the other's.
+    pub is_dry_run: bool,
 }
 
 /// What was found when a journal was opened.
@@ -121,7 +123,8 @@ impl Journal {
     /// knows nothing, whose plan ids come from `seed`.
     ///
     /// # Errors
-    /// The folder cannot be read or written, or is in use; or its newest segment is of a later version.
+    /// The folder cannot be read or written, or is in use; its newest segment is of a later version; or
+    /// it is of a dry run, and this is none, or the other way round.
     pub fn open(
         settings: JournalSettings,
         planner: &Settings,
@@ -132,9 +135,20 @@ impl Journal {
             folder,
             options,
             is_required,
+            is_dry_run,
         } = settings;
         let mut companion = Companion::default();
         let recovered = recover(folder, planner, seed, |since| companion.fold(&since))?;
+        if !recovered.is_new() && companion.is_dry_run != is_dry_run {
+            return Err(JournalError::OtherMode {
+                path: recovered.folder.path().to_owned(),
+                why: match is_dry_run {
+                    false => "the journal of a dry run, in which no plan left and all were applied",
+                    true => "the journal of a service that sent its plans, and this is a dry run",
+                },
+            });
+        }
+        companion.is_dry_run = is_dry_run;
         let mut found = FoundInJournal {
             is_new: recovered.is_new(),
             events: recovered.tally.events,
@@ -403,6 +417,7 @@ mod tests {
             folder: folder.path().join("journal"),
             options: Options::default(),
             is_required: false,
+            is_dry_run: false,
         };
         let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
         let (mut journal, mut planner, _) = opened;
@@ -427,6 +442,7 @@ mod tests {
             folder: folder.path().join("journal"),
             options: Options::default(),
             is_required: true,
+            is_dry_run: false,
         };
         let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
         let mut journal = opened.0;
