@@ -520,6 +520,24 @@ impl Ledger {
         }
     }
 
+    /// Gives up the plans for single nodes that wait for a change of the knob: the values go back.
+    pub(crate) fn give_up_nodes(
+        &mut self,
+        knob: KnobId,
+        kind: KnobType,
+        by: &Name,
+        decisions: &mut Decisions,
+    ) {
+        let open = self.knob_nodes[knob.index()].open_plans.values();
+        let is_narrow = |id: &&Name| self.open_plan(id).is_some_and(|p| p.reach != Reach::Job);
+        let narrow: Vec<Name> = open.filter(is_narrow).cloned().collect();
+        for plan_id in narrow {
+            self.give_back(&plan_id, kind, Closing::Superseded);
+            let by = by.clone();
+            decisions.notice(Notice::PlanSuperseded { plan_id, by });
+        }
+    }
+
     /// The plan that waits longest, if patience with it is over; and for how long it has waited. It
     /// waits no longer, and is to be closed.
     pub(crate) fn take_overdue(

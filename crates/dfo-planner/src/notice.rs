@@ -163,7 +163,7 @@ pub enum Notice {
         /// Windows it waited.
         windows_waited: i64,
     },
-    /// A global plan takes the place of an open one.
+    /// Another plan, a global one or one back, takes the place of an open one.
     PlanSuperseded {
         /// The plan that is open no longer.
         plan_id: Name,
@@ -574,7 +574,7 @@ impl fmt::Display for Notice {
                 on(node.as_ref())
             ),
             Notice::PlanSuperseded { plan_id, by } => {
-                write!(f, "{plan_id} is superseded by the global plan {by}")
+                write!(f, "{plan_id} is superseded by {by}")
             }
             Notice::AckIgnored { plan_id, why } => {
                 let why = match why {

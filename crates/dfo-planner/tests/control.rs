@@ -200,6 +200,9 @@ fn a_plan_back_takes_the_place_of_a_nodes_plans() {
         panic!("{out:?}");
     };
     assert_eq!(*plan_id, on_node);
+    // It has the job's value again, as the plan back says to all: its own was never applied.
+    assert_eq!(s.value_on("n1", "k"), json!(2));
+    assert!(!out.told()[0].contains("global"), "{:?}", out.told());
 }
 
 #[test]

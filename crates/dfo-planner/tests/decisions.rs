@@ -468,7 +468,7 @@ fn the_sentences_about_plans_and_their_acks() {
     plan_… rejected: k on n1 is at 5 (out of memory)
     plan_… expired after 10 windows without an acknowledgement: k on n1 is at 5
     acknowledgement of plan_… ignored: the plan had expired
-    plan_… is superseded by the global plan above
+    plan_… is superseded by above
     acknowledgement of plan_… ignored: the plan was superseded
     "#);
 }
