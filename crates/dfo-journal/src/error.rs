@@ -47,6 +47,14 @@ pub enum JournalError {
         /// The folder.
         path: PathBuf,
     },
+    /// It cannot be gone on with in this way.
+    #[error("{}: {why}; begin another folder", path.display())]
+    OtherMode {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
     /// What the planner knows has no form in the journal.
     #[error("the head of a segment cannot be written: {why}")]
     Unwritable {

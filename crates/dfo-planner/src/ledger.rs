@@ -207,6 +207,16 @@ impl Ledger {
         own.unwrap_or_else(|| self.job_value(knob))
     }
 
+    /// The value in force in a scope, but for what plans for the whole job have made of it.
+    fn value_before_plans(&self, knob: KnobId, scope: Scope) -> &Value {
+        let own = match scope {
+            Scope::Job => None,
+            Scope::Node(node) => self.node_value(knob, node),
+        };
+        let of_job = || self.job_account(knob).base();
+        own.or_else(of_job).unwrap_or_else(|| self.job_value(knob))
+    }
+
     pub(crate) fn set_job_value(&mut self, knob: KnobId, value: Value) {
         self.job_accounts[knob.index()].set_value(Some(value));
     }
@@ -243,18 +253,6 @@ impl Ledger {
             account.forget_base();
         }
         account.set_value(Some(value));
-    }
-
-    /// The value before the first plan that reaches this far: a node without a value of its own has been
-    /// reached by the job-wide plans.
-    fn value_before_all(&self, knob: KnobId, scope: Scope) -> &Value {
-        let base = match scope {
-            Scope::Node(node) if self.node_value(knob, node).is_none() => {
-                self.job_account(knob).base()
-            }
-            _ => None,
-        };
-        base.unwrap_or_else(|| self.value(knob, scope))
     }
 
     /// The nodes that have a value of their own.
@@ -341,7 +339,7 @@ impl Ledger {
             if let Scope::Node(node) = scope {
                 self.nodes.keep(node);
             }
-            let base = self.value_before_all(knob, scope).clone();
+            let base = self.value_before_plans(knob, scope).clone();
             let account = self.account_mut(knob, scope);
             account.keep_base(&base);
             before.push((scope, account.set_value(Some(plan.value.clone()))));
@@ -517,6 +515,24 @@ impl Ledger {
         let concerned: Vec<Name> = open.filter(is_concerned).cloned().collect();
         for plan_id in concerned {
             self.close(&plan_id, None, Closing::Superseded);
+            let by = by.clone();
+            decisions.notice(Notice::PlanSuperseded { plan_id, by });
+        }
+    }
+
+    /// Gives up the plans for single nodes that wait for a change of the knob: the values go back.
+    pub(crate) fn give_up_nodes(
+        &mut self,
+        knob: KnobId,
+        kind: KnobType,
+        by: &Name,
+        decisions: &mut Decisions,
+    ) {
+        let open = self.knob_nodes[knob.index()].open_plans.values();
+        let is_narrow = |id: &&Name| self.open_plan(id).is_some_and(|p| p.reach != Reach::Job);
+        let narrow: Vec<Name> = open.filter(is_narrow).cloned().collect();
+        for plan_id in narrow {
+            self.give_back(&plan_id, kind, Closing::Superseded);
             let by = by.clone();
             decisions.notice(Notice::PlanSuperseded { plan_id, by });
         }

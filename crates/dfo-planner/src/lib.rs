@@ -118,7 +118,7 @@ pub use notice::{
 };
 pub use overview::KnobOverview;
 pub use plan_ids::PlanIds;
-pub use planner::{Event, Planner, Silence};
+pub use planner::{Event, Planner, Silence, is_operators};
 pub use saved::State;
 pub use settings::{Patience, Settings};
 pub use state::{InForce, PendingPlan};

@@ -9,6 +9,7 @@ mod judging;
 mod registration;
 mod silence;
 
+pub use command::is_operators;
 use guard::Guard;
 
 use dfo_model::{Ack, ActionPlan, FindingView, Registration, Value};

@@ -2,7 +2,7 @@
 
 mod scene;
 
-use dfo_planner::{Command, Gate, Notice};
+use dfo_planner::{Command, Gate, Notice, is_operators};
 use scene::{
     AckWords, Finding, Knob, PlanWords, Scene, applied, both, finding, global_plan, json, knob,
     rejected, up,
@@ -96,6 +96,15 @@ fn a_plan_is_taken_back_by_a_plan() {
     assert_eq!(out.notices(), ["reverted"]);
     assert_eq!(s.value("k"), json!(2));
     assert_eq!(s.pending(), [("k", None)]);
+}
+
+#[test]
+fn a_finding_that_calls_itself_the_operators_is_a_finding() {
+    let mut s = ours();
+    let plan = s.act(&t(0).kind("operator"));
+    assert_eq!(plan.finding_type, "operator");
+    assert!(!is_operators(&plan));
+    assert!(is_operators(s.revert(&plan.plan_id).plan()));
 }
 
 #[test]
@@ -194,6 +203,9 @@ fn a_plan_back_takes_the_place_of_a_nodes_plans() {
         panic!("{out:?}");
     };
     assert_eq!(*plan_id, on_node);
+    // It has the job's value again, as the plan back says to all: its own was never applied.
+    assert_eq!(s.value_on("n1", "k"), json!(2));
+    assert!(!out.told()[0].contains("global"), "{:?}", out.told());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use dfo_journal::{Mark, Report};
 use dfo_model::{
     Ack, ActionPlan, Decoded, Envelope, FindingView, Kind, ProblemKind, PublishMode, Registration,
 };
-use dfo_planner::{Command, Decisions, Event, Notice, Planner, Silence};
+use dfo_planner::{Command, Decisions, Event, Notice, Planner, Silence, is_operators};
 use dfo_transport::Record;
 use tokio::time::Instant;
 
@@ -57,9 +57,6 @@ pub(crate) struct From<'a> {
 
 /// An event that belongs to no window.
 const NO_WINDOW: i64 = -1;
-
-/// The finding type of a plan that an operator asked for.
-const FROM_THE_OPERATOR: &str = "operator";
 
 impl Engine {
     /// Takes a record from the channel of findings.
@@ -367,7 +364,7 @@ impl Engine {
 
     fn send(&mut self, plan: &ActionPlan) {
         let record = record_of(plan);
-        let standing = match plan.finding_type == FROM_THE_OPERATOR {
+        let standing = match is_operators(plan) {
             true => Standing::Operators,
             false => Standing::Ordinary,
         };

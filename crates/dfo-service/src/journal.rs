@@ -33,6 +33,8 @@ pub struct JournalSettings {
     pub options: Options,
     /// While it cannot be written no plan leaves.
     pub is_required: bool,
+    /// It is of a dry run: what was applied there was applied nowhere. Neither goes on with the other's.
+    pub is_dry_run: bool,
 }
 
 /// What was found when a journal was opened.
@@ -64,7 +66,8 @@ pub struct Journal {
     held: VecDeque<(u64, ActionPlan)>,
     /// Whether a line that a plan waits for has not been handed over.
     wants_flush: Option<Wish>,
-    /// The newest line handed over at a time, until the disk has it.
+    /// The newest line handed over at a time, until the disk has it. Lines of about the same time are
+    /// together.
     unsynced: VecDeque<(u64, Instant)>,
     safe_seq: u64,
     status: JournalStatus,
@@ -115,12 +118,16 @@ const OLD: Duration = Duration::from_secs(1);
 /// Findings wait while more than so many bytes wait for the disk.
 const MOST_BACKLOG: u64 = 64 << 20;
 
+/// So exactly it is known since when lines wait for the disk.
+const TOGETHER: Duration = Duration::from_millis(10);
+
 impl Journal {
     /// Opens a journal, and the planner as it was when the journal ended; in a new one, a planner that
     /// knows nothing, whose plan ids come from `seed`.
     ///
     /// # Errors
-    /// The folder cannot be read or written, or is in use; or its newest segment is of a later version.
+    /// The folder cannot be read or written, or is in use; its newest segment is of a later version; or
+    /// it is of a dry run, and this is none, or the other way round.
     pub fn open(
         settings: JournalSettings,
         planner: &Settings,
@@ -131,9 +138,20 @@ impl Journal {
             folder,
             options,
             is_required,
+            is_dry_run,
         } = settings;
         let mut companion = Companion::default();
         let recovered = recover(folder, planner, seed, |since| companion.fold(&since))?;
+        if !recovered.is_new() && companion.is_dry_run != is_dry_run {
+            return Err(JournalError::OtherMode {
+                path: recovered.folder.path().to_owned(),
+                why: match is_dry_run {
+                    false => "the journal of a dry run, in which no plan left and all were applied",
+                    true => "the journal of a service that sent its plans, and this is a dry run",
+                },
+            });
+        }
+        companion.is_dry_run = is_dry_run;
         let mut found = FoundInJournal {
             is_new: recovered.is_new(),
             events: recovered.tally.events,
@@ -220,7 +238,12 @@ impl Journal {
         };
         let seq = self.writer.append(&entry);
         self.companion.open_plans.note(decisions, view);
-        let mut wish = Wish::Written;
+        // What an operator has frozen stays frozen, whatever happens; while it does, no plan comes
+        // that would take the line along to the disk.
+        let mut wish = match event {
+            Event::Command(_) => Wish::Durable,
+            _ => Wish::Written,
+        };
         for plan in decisions.plans() {
             self.held.push_back((seq, plan.clone()));
             if self.sync == SyncPolicy::EachPlan {
@@ -252,7 +275,16 @@ impl Journal {
     pub(crate) fn flush(&mut self, now: Instant) {
         if let Some(wish) = self.wants_flush.take() {
             self.writer.flush(wish);
-            self.unsynced.push_back((self.writer.last_seq(), now));
+            self.note_unsynced(self.writer.last_seq(), now);
+        }
+    }
+
+    fn note_unsynced(&mut self, seq: u64, now: Instant) {
+        // While the disk takes nothing, all that matters is since when.
+        let is_failing = self.status.failed.is_some();
+        match self.unsynced.back_mut() {
+            Some((line, since)) if is_failing || now - *since < TOGETHER => *line = seq,
+            _ => self.unsynced.push_back((seq, now)),
         }
     }
 
@@ -382,4 +414,71 @@ pub(crate) fn now_ms() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_is_made_durable_though_it_makes_no_plan() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings {
+            folder: folder.path().join("journal"),
+            options: Options::default(),
+            is_required: false,
+            is_dry_run: false,
+        };
+        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
+        let (mut journal, mut planner, _) = opened;
+        let freeze = dfo_planner::Command::Freeze { knob: None };
+        journal.decide(&mut planner, Event::Command(&freeze));
+        journal.flush(Instant::now());
+        let frozen = journal.writer.last_seq();
+        let durable = async {
+            while journal.status.synced_seq < frozen {
+                let report = journal.report().await;
+                journal.take(report);
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_mins(1), durable);
+        in_time.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_disk_takes_nothing_the_lag_takes_no_memory() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings {
+            folder: folder.path().join("journal"),
+            options: Options::default(),
+            is_required: true,
+            is_dry_run: false,
+        };
+        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
+        let mut journal = opened.0;
+        let begun = Instant::now();
+        let line = |journal: &mut Journal, after: Duration| {
+            let reason = String::new();
+            journal.mark(0, &Mark::Stopped { reason });
+            journal.flush(begun + after);
+        };
+        for millis in 0..10 {
+            line(&mut journal, Duration::from_millis(millis));
+        }
+        assert_eq!(journal.unsynced.len(), 1, "lines of about the same time");
+        let error = io::Error::other("full");
+        let first_lost = 1;
+        journal.take(Report::Failed { error, first_lost });
+        for second in 1..1000 {
+            line(&mut journal, Duration::from_secs(second));
+        }
+        assert_eq!(journal.unsynced.len(), 1);
+        let lag = journal.status(begun + Duration::from_secs(1000));
+        assert!(lag.oldest_unsynced_s >= 999.0);
+        let seq = journal.writer.last_seq();
+        journal.take(Report::Synced { seq });
+        assert!(journal.unsynced.is_empty());
+    }
 }

@@ -396,8 +396,9 @@ impl Running {
                     self.engine.look_around(now);
                     None
                 }
-                // This task may have been late: a finding that waits came before.
-                () = until(idle_at) => {
+                // This task may have been late: a finding that waits came before. While those wait for
+                // the disk, time is not looked at: it would be over again and again.
+                () = until(idle_at), if !self.engine.is_behind() || self.findings.receiver.is_empty() => {
                     self.findings.receiver.is_empty().then_some(Reason::Idle)
                 }
                 Some(ended) = self.intakes.join_next() => broken(ended.err()),

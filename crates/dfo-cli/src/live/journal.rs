@@ -61,7 +61,7 @@ impl JournalArgs {
     }
 
     /// The settings, if there is to be a journal.
-    pub(crate) fn settings(self) -> Result<Option<JournalSettings>, Failure> {
+    pub(crate) fn settings(self, is_dry_run: bool) -> Result<Option<JournalSettings>, Failure> {
         let mut options = Options::default();
         options.keep_bytes = self.keep;
         options.segment_bytes = self.segment.unwrap_or(options.segment_bytes);
@@ -72,6 +72,7 @@ impl JournalArgs {
                 folder,
                 options,
                 is_required: self.required == Some(true),
+                is_dry_run,
             })),
             None if says_how || self.required == Some(true) => Err(Failure::Usage(
                 "how to keep a journal is said, and not where; add --journal DIR".to_owned(),

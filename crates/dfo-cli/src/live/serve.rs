@@ -266,7 +266,7 @@ fn plan<'a>(matches: &ArgMatches, known: &'a Known) -> Result<Plan<'a>, Failure>
         },
         control: ctl::named_socket(args.control_socket).or(file.control_socket.take()),
         metrics: args.metrics_address.or(file.metrics_address.take()),
-        journal: args.journal.or(file.journal).settings()?,
+        journal: args.journal.or(file.journal).settings(is_dry)?,
     })
 }
 

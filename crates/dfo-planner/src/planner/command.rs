@@ -1,6 +1,6 @@
 //! An operator wants plans to stop, to go on, or to be taken back.
 
-use dfo_model::{AckStatus, Value};
+use dfo_model::{AckStatus, ActionPlan, Value};
 
 use super::judging::TakenBack;
 use crate::account::Action;
@@ -13,6 +13,23 @@ use crate::registry::KnobId;
 
 /// The finding type of a plan that no finding led to.
 const OPERATOR: &str = "operator";
+
+/// How the rationale of such a plan begins. No finding's plan begins so: there it is the finding's type.
+const TAKEN_BACK: &str = "revert: an operator took ";
+
+/// Whether a plan is what an operator's command came to, and not what a finding came to, whatever the
+/// finding calls itself.
+///
+/// ```
+/// use dfo_planner::{Command, Event, PlanIds, Planner, Settings, is_operators};
+///
+/// let mut planner = Planner::new(Settings::default(), PlanIds::from_seed(1));
+/// let decisions = planner.handle(Event::Command(&Command::RevertAll));
+/// assert!(decisions.plans().all(is_operators));
+/// ```
+pub fn is_operators(plan: &ActionPlan) -> bool {
+    plan.finding_type == OPERATOR && plan.rationale.starts_with(TAKEN_BACK)
+}
 
 impl Planner {
     pub(super) fn obey(&mut self, command: &Command, decisions: &mut Decisions) {
@@ -199,7 +216,7 @@ impl Planner {
             tag: action.tag,
             finding_type: OPERATOR.to_owned(),
             severity,
-            rationale: format!("revert: an operator took {what} back"),
+            rationale: format!("{TAKEN_BACK}{what} back"),
             window: self.clock.newest_window(),
             at: self.clock.present(),
             retries: action.retries,

@@ -262,6 +262,12 @@ impl Planner {
             grounds: None,
         };
         if let Some(reach) = instead_of {
+            if *reach == Reach::Job {
+                // The plan back reaches those nodes too, and after theirs.
+                let kind = entry.domain.kind();
+                self.ledger
+                    .give_up_nodes(back.knob, kind, &made.id, decisions);
+            }
             self.ledger.supersede(back.knob, reach, &made.id, decisions);
         }
         self.ledger.open(made, self.clock.now());

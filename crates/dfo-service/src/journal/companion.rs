@@ -15,6 +15,9 @@ pub(crate) struct Companion {
     pub(crate) open_plans: OpenPlans,
     /// The window of the last finding, and its axis.
     pub(crate) last_finding: Option<(i64, Option<String>)>,
+    /// Whether a stand-in applied the plans.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_dry_run: bool,
 }
 
 /// The applications that live, as far as is known.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dfo_journal::{Archive, Options, Replay, SyncPolicy};
+use dfo_journal::{Archive, JournalError, Options, Replay, SyncPolicy};
 use dfo_planner::{Command, Planner};
 use dfo_service::{AckMode, FoundInJournal, Journal, JournalSettings, Unsent};
 use dfo_transport::{FileSource, Pace};
@@ -23,6 +23,7 @@ struct Place {
     parent: TempDir,
     options: Options,
     is_required: bool,
+    is_dry_run: bool,
 }
 
 impl Place {
@@ -31,6 +32,7 @@ impl Place {
             parent: TempDir::new().unwrap(),
             options: Options::default(),
             is_required: false,
+            is_dry_run: false,
         }
     }
 
@@ -39,12 +41,17 @@ impl Place {
     }
 
     fn open(&self) -> (Journal, Planner, FoundInJournal) {
+        self.try_open().unwrap()
+    }
+
+    fn try_open(&self) -> Result<(Journal, Planner, FoundInJournal), JournalError> {
         let settings = JournalSettings {
             folder: self.folder(),
             options: self.options.clone(),
             is_required: self.is_required,
+            is_dry_run: self.is_dry_run,
         };
-        Journal::open(settings, &dfo_planner::Settings::default(), None, 1).unwrap()
+        Journal::open(settings, &dfo_planner::Settings::default(), None, 1)
     }
 
     /// A service that keeps its journal here.
@@ -197,6 +204,22 @@ async fn what_nobody_answered_is_sent_again_and_what_was_answered_is_not() {
     let (_, _, found) = place.open_when_free().await;
     assert_eq!(found.open_plans, 0);
     assert_eq!(place.verified().1, 0);
+}
+
+#[test]
+fn what_a_dry_run_thought_applied_is_not_gone_on_with_in_earnest() {
+    for is_dry_run in [true, false] {
+        let mut place = Place::new();
+        place.is_dry_run = is_dry_run;
+        drop(place.open());
+        drop(place.open());
+        let before = place.text();
+        place.is_dry_run = !is_dry_run;
+        let error = place.try_open().unwrap_err();
+        assert!(matches!(error, JournalError::OtherMode { .. }), "{error}");
+        assert!(error.to_string().contains("dry run"), "{error}");
+        assert_eq!(place.text(), before, "nothing was changed");
+    }
 }
 
 #[tokio::test]
