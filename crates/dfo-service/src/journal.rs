@@ -6,7 +6,7 @@
 
 mod companion;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -62,8 +62,7 @@ pub struct Journal {
     sync: SyncPolicy,
     settings: Settings,
     node: Option<String>,
-    /// Plans whose lines are not safe yet, in the order of making.
-    held: VecDeque<(u64, ActionPlan)>,
+    held: Held,
     /// Whether a line that a plan waits for has not been handed over.
     wants_flush: Option<Wish>,
     /// The newest line handed over at a time, until the disk has it. Lines of about the same time are
@@ -73,6 +72,40 @@ pub struct Journal {
     status: JournalStatus,
     /// What was known at the start besides the planner.
     pub(crate) companion: Companion,
+}
+
+/// Plans whose lines are not safe yet. There may be many, while the disk takes nothing.
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order of making: the line and the plan.
+    plans: BTreeMap<u64, (u64, ActionPlan)>,
+    numbers: HashMap<String, u64, foldhash::fast::RandomState>,
+    made: u64,
+}
+
+impl Held {
+    fn push(&mut self, line: u64, plan: ActionPlan) {
+        self.made += 1;
+        self.numbers.insert(plan.plan_id.clone(), self.made);
+        self.plans.insert(self.made, (line, plan));
+    }
+
+    /// The line of the plan that was made first.
+    fn first(&self) -> Option<u64> {
+        self.plans.first_key_value().map(|(_, (line, _))| *line)
+    }
+
+    fn pop(&mut self) -> Option<ActionPlan> {
+        let (_, (_, plan)) = self.plans.pop_first()?;
+        self.numbers.remove(&plan.plan_id);
+        Some(plan)
+    }
+
+    /// Takes a plan out. Whether it was there.
+    fn remove(&mut self, plan_id: &str) -> bool {
+        let number = self.numbers.remove(plan_id);
+        number.is_some_and(|number| self.plans.remove(&number).is_some())
+    }
 }
 
 /// Something that a journal has to tell.
@@ -183,7 +216,7 @@ impl Journal {
             sync,
             settings: planner.clone(),
             node,
-            held: VecDeque::new(),
+            held: Held::default(),
             wants_flush: None,
             unsynced: VecDeque::new(),
             safe_seq,
@@ -242,7 +275,7 @@ impl Journal {
             _ => Wish::Written,
         };
         for plan in decisions.plans() {
-            self.held.push_back((seq, plan.clone()));
+            self.held.push(seq, plan.clone());
             if self.sync == SyncPolicy::EachPlan {
                 wish = Wish::Durable;
             }
@@ -258,14 +291,12 @@ impl Journal {
 
     /// Takes a plan out that is open no longer. Whether it was still held.
     pub(crate) fn withdraw(&mut self, plan_id: &str) -> bool {
-        let before = self.held.len();
-        self.held.retain(|(_, plan)| plan.plan_id != plan_id);
-        self.held.len() < before
+        self.held.remove(plan_id)
     }
 
     /// Plans that wait for their lines to be safe.
     pub(crate) fn held(&self) -> usize {
-        self.held.len()
+        self.held.plans.len()
     }
 
     /// Hands over what was taken down.
@@ -366,11 +397,10 @@ impl Journal {
 
     /// The next plan that may leave.
     pub(crate) fn next_free(&mut self) -> Option<ActionPlan> {
-        let (seq, _) = self.held.front()?;
-        let is_safe = *seq <= self.safe_seq && self.status.failed.is_none();
+        let seq = self.held.first()?;
+        let is_safe = seq <= self.safe_seq && self.status.failed.is_none();
         let goes_without = self.status.failed.is_some() && !self.is_required;
-        let (_, plan) = (is_safe || goes_without).then(|| self.held.pop_front())??;
-        Some(plan)
+        (is_safe || goes_without).then(|| self.held.pop())?
     }
 
     /// Whether everything that was handed over is safe, or never will be.
