@@ -69,6 +69,8 @@ pub struct Journal {
     /// together.
     unsynced: VecDeque<(u64, Instant)>,
     safe_seq: u64,
+    /// The newest line when everything was handed over at the end.
+    finished_seq: u64,
     status: JournalStatus,
     /// What was known at the start besides the planner.
     pub(crate) companion: Companion,
@@ -220,6 +222,7 @@ impl Journal {
             wants_flush: None,
             unsynced: VecDeque::new(),
             safe_seq,
+            finished_seq: safe_seq,
             status: JournalStatus {
                 is_required,
                 written_seq: safe_seq,
@@ -403,15 +406,17 @@ impl Journal {
         (is_safe || goes_without).then(|| self.held.pop())?
     }
 
-    /// Whether everything that was handed over is safe, or never will be.
+    /// Whether everything that was there at [`Journal::finish`] is safe, or never will be. What came
+    /// after is no event, and no plan waits for it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.status.failed.is_some() || self.status.synced_seq >= self.writer.last_seq()
+        self.status.failed.is_some() || self.status.synced_seq >= self.finished_seq
     }
 
     /// Hands over all, to be made durable.
     pub(crate) fn finish(&mut self) {
         self.writer.flush(Wish::Durable);
         self.wants_flush = None;
+        self.finished_seq = self.writer.last_seq();
     }
 
     /// How it is.
@@ -463,6 +468,37 @@ mod tests {
         };
         let in_time = tokio::time::timeout(Duration::from_mins(1), durable);
         in_time.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_marked_while_plans_leave_at_the_end_is_not_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings {
+            folder: folder.path().join("journal"),
+            options: Options::default(),
+            is_required: false,
+            is_dry_run: false,
+        };
+        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
+        let mut journal = opened.0;
+        let mark = || Mark::Stopped {
+            reason: String::new(),
+        };
+        journal.mark(0, &mark());
+        journal.finish();
+        assert!(!journal.is_settled());
+        let settled = async {
+            while !journal.is_settled() {
+                let report = journal.report().await;
+                journal.take(report);
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_mins(1), settled);
+        in_time.await.unwrap();
+        // Nobody has this made durable.
+        journal.mark(0, &mark());
+        journal.flush(Instant::now());
+        assert!(journal.is_settled());
     }
 
     #[tokio::test(start_paused = true)]
