@@ -239,15 +239,18 @@ impl Ledger {
 
     /// The application says what is in force. A plan that comes to nothing does not undo that.
     pub(crate) fn set_live_value(&mut self, knob: KnobId, speaker: Scope, value: Value) {
+        let mut is_news = !self.value(knob, speaker).same_as(&value);
+        let of_job = self.job_value(knob).clone();
         for id in self.knob_nodes[knob.index()].open_plans.values() {
             let before = self.open.get_mut(id).map(|plan| plan.before.iter_mut());
             for (scope, earlier) in before.into_iter().flatten() {
                 if *scope == speaker {
+                    // It has not applied the plan yet, and says what was before.
+                    is_news &= !earlier.as_ref().unwrap_or(&of_job).same_as(&value);
                     *earlier = Some(value.clone());
                 }
             }
         }
-        let is_news = !self.value(knob, speaker).same_as(&value);
         let account = self.account_mut(knob, speaker);
         if is_news {
             account.forget_base();

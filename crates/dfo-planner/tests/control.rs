@@ -179,6 +179,19 @@ fn an_application_that_started_anew_says_what_was_before() {
 }
 
 #[test]
+fn an_application_that_has_not_applied_a_plan_yet_says_nothing_new() {
+    let mut s = ours();
+    s.act(&t(0));
+    let waits = s.find(&t(30)).plan().plan_id.clone();
+    assert_eq!(s.value("k"), json!(4));
+    // Its heartbeat, perhaps with another value of another knob, or the first after a restart.
+    s.register([k().live(3)]);
+    s.ack(&applied(&waits).at(30));
+    assert_eq!(s.value("k"), json!(4));
+    assert_eq!(s.command(&Command::RevertAll).new_value(), json!(2));
+}
+
+#[test]
 fn what_was_taken_back_waits_before_it_is_tried_again() {
     let mut s = ours();
     let plan = s.act(&t(0));

@@ -6,7 +6,7 @@
 
 mod companion;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -62,17 +62,52 @@ pub struct Journal {
     sync: SyncPolicy,
     settings: Settings,
     node: Option<String>,
-    /// Plans whose lines are not safe yet, in the order of making.
-    held: VecDeque<(u64, ActionPlan)>,
+    held: Held,
     /// Whether a line that a plan waits for has not been handed over.
     wants_flush: Option<Wish>,
     /// The newest line handed over at a time, until the disk has it. Lines of about the same time are
     /// together.
     unsynced: VecDeque<(u64, Instant)>,
     safe_seq: u64,
+    /// The newest line when everything was handed over at the end.
+    finished_seq: u64,
     status: JournalStatus,
     /// What was known at the start besides the planner.
     pub(crate) companion: Companion,
+}
+
+/// Plans whose lines are not safe yet. There may be many, while the disk takes nothing.
+#[derive(Debug, Default)]
+struct Held {
+    /// In the order of making: the line and the plan.
+    plans: BTreeMap<u64, (u64, ActionPlan)>,
+    numbers: HashMap<String, u64, foldhash::fast::RandomState>,
+    made: u64,
+}
+
+impl Held {
+    fn push(&mut self, line: u64, plan: ActionPlan) {
+        self.made += 1;
+        self.numbers.insert(plan.plan_id.clone(), self.made);
+        self.plans.insert(self.made, (line, plan));
+    }
+
+    /// The line of the plan that was made first.
+    fn first(&self) -> Option<u64> {
+        self.plans.first_key_value().map(|(_, (line, _))| *line)
+    }
+
+    fn pop(&mut self) -> Option<ActionPlan> {
+        let (_, (_, plan)) = self.plans.pop_first()?;
+        self.numbers.remove(&plan.plan_id);
+        Some(plan)
+    }
+
+    /// Takes a plan out. Whether it was there.
+    fn remove(&mut self, plan_id: &str) -> bool {
+        let number = self.numbers.remove(plan_id);
+        number.is_some_and(|number| self.plans.remove(&number).is_some())
+    }
 }
 
 /// Something that a journal has to tell.
@@ -186,10 +221,11 @@ impl Journal {
             sync,
             settings: planner.clone(),
             node,
-            held: VecDeque::new(),
+            held: Held::default(),
             wants_flush: None,
             unsynced: VecDeque::new(),
             safe_seq,
+            finished_seq: safe_seq,
             status: JournalStatus {
                 is_required,
                 written_seq: safe_seq,
@@ -245,7 +281,7 @@ impl Journal {
             _ => Wish::Written,
         };
         for plan in decisions.plans() {
-            self.held.push_back((seq, plan.clone()));
+            self.held.push(seq, plan.clone());
             if self.sync == SyncPolicy::EachPlan {
                 wish = Wish::Durable;
             }
@@ -261,14 +297,12 @@ impl Journal {
 
     /// Takes a plan out that is open no longer. Whether it was still held.
     pub(crate) fn withdraw(&mut self, plan_id: &str) -> bool {
-        let before = self.held.len();
-        self.held.retain(|(_, plan)| plan.plan_id != plan_id);
-        self.held.len() < before
+        self.held.remove(plan_id)
     }
 
     /// Plans that wait for their lines to be safe.
     pub(crate) fn held(&self) -> usize {
-        self.held.len()
+        self.held.plans.len()
     }
 
     /// Hands over what was taken down.
@@ -378,22 +412,23 @@ impl Journal {
 
     /// The next plan that may leave.
     pub(crate) fn next_free(&mut self) -> Option<ActionPlan> {
-        let (seq, _) = self.held.front()?;
-        let is_safe = *seq <= self.safe_seq && self.status.failed.is_none();
+        let seq = self.held.first()?;
+        let is_safe = seq <= self.safe_seq && self.status.failed.is_none();
         let goes_without = self.status.failed.is_some() && !self.is_required;
-        let (_, plan) = (is_safe || goes_without).then(|| self.held.pop_front())??;
-        Some(plan)
+        (is_safe || goes_without).then(|| self.held.pop())?
     }
 
-    /// Whether everything that was handed over is safe, or never will be.
+    /// Whether everything that was there at [`Journal::finish`] is safe, or never will be. What came
+    /// after is no event, and no plan waits for it.
     pub(crate) fn is_settled(&self) -> bool {
-        self.status.failed.is_some() || self.status.synced_seq >= self.writer.last_seq()
+        self.status.failed.is_some() || self.status.synced_seq >= self.finished_seq
     }
 
     /// Hands over all, to be made durable.
     pub(crate) fn finish(&mut self) {
         self.writer.flush(Wish::Durable);
         self.wants_flush = None;
+        self.finished_seq = self.writer.last_seq();
     }
 
     /// How it is.
@@ -445,6 +480,37 @@ mod tests {
         };
         let in_time = tokio::time::timeout(Duration::from_mins(1), durable);
         in_time.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_marked_while_plans_leave_at_the_end_is_not_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = JournalSettings {
+            folder: folder.path().join("journal"),
+            options: Options::default(),
+            is_required: false,
+            is_dry_run: false,
+        };
+        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
+        let mut journal = opened.0;
+        let mark = || Mark::Stopped {
+            reason: String::new(),
+        };
+        journal.mark(0, &mark());
+        journal.finish();
+        assert!(!journal.is_settled());
+        let settled = async {
+            while !journal.is_settled() {
+                let report = journal.report().await;
+                journal.take(report);
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_mins(1), settled);
+        in_time.await.unwrap();
+        // Nobody has this made durable.
+        journal.mark(0, &mark());
+        journal.flush(Instant::now());
+        assert!(journal.is_settled());
     }
 
     #[tokio::test(start_paused = true)]
