@@ -321,9 +321,8 @@ impl Replay {
     fn tell(&mut self, problem: &Problem, each: Each<'_>) -> ControlFlow<()> {
         if problem.what.loses_events() && !self.has_lost {
             self.has_lost = true;
-            if let Some(seed) = self.new_seed {
-                let planner = self.planner.take();
-                self.planner = planner.map(|p| p.with_plan_ids(PlanIds::from_seed(seed)));
+            if let (Some(seed), Some(planner)) = (self.new_seed, &mut self.planner) {
+                planner.take_plan_ids_from(PlanIds::from_seed(seed));
             }
         }
         match problem.what.is_harmless() {

@@ -102,10 +102,8 @@ impl Planner {
 
     /// Takes the ids of plans from another source from now on. For a planner whose events are not all
     /// known any more, so that no id is given twice.
-    #[must_use]
-    pub fn with_plan_ids(mut self, plan_ids: PlanIds) -> Self {
+    pub fn take_plan_ids_from(&mut self, plan_ids: PlanIds) {
         self.plan_ids = plan_ids;
-        self
     }
 
     /// What is wrong with a finding that cannot be used. Such a finding changes nothing.

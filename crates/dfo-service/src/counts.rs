@@ -88,7 +88,8 @@ pub struct Counts {
     pub superseded: u64,
     /// Plans that were dropped because so many others waited.
     pub crowded_out: u64,
-    /// Plans that had expired before a sink took them.
+    /// Plans that had expired, or whose line in the journal could not be written, before a sink took
+    /// them.
     pub withdrawn: u64,
     /// Plans that are larger than a sink can carry.
     pub oversized: u64,

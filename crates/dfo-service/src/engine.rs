@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::counts::Counts;
 use crate::dead_letters::{DeadLetters, Kept};
 use crate::happening::{Channel, Happening, Observer, Unsent};
-use crate::journal::{Journal, OpenPlan, now_ms};
+use crate::journal::{Journal, JournalNews, OpenPlan, now_ms};
 use crate::outbox::{Frozen, Outbox, Standing};
 use crate::roster::{Gone, Heard, News, Roster};
 use crate::stand_in::StandIn;
@@ -257,6 +257,14 @@ impl Engine {
     }
 
     fn silence(&mut self, gone: &Gone, left: bool, at_ms: u64) {
+        for orphan in &gone.orphans {
+            let silence = Silence {
+                knob: &orphan.knob,
+                node: orphan.node.as_deref(),
+            };
+            self.handle(Event::Silence(silence), NO_WINDOW, at_ms, None);
+        }
+        // Last: one that is only half told of is told of again after a restart.
         if let Some(journal) = &mut self.journal {
             let mark = Mark::Gone {
                 instance: gone.instance.clone(),
@@ -264,13 +272,6 @@ impl Engine {
                 left,
             };
             journal.mark(at_ms, &mark);
-        }
-        for orphan in &gone.orphans {
-            let silence = Silence {
-                knob: &orphan.knob,
-                node: orphan.node.as_deref(),
-            };
-            self.handle(Event::Silence(silence), NO_WINDOW, at_ms, None);
         }
     }
 
@@ -358,8 +359,27 @@ impl Engine {
         let news = self.journal.as_mut().and_then(|j| j.take(report));
         if let Some(news) = news {
             self.observer.observe(&Happening::Journal(&news));
+            if matches!(news, JournalNews::Failed { .. }) {
+                self.go_on_without_lines();
+            }
         }
         self.keep_journal(now);
+    }
+
+    /// Lines are lost. A service that starts from what is left makes the same plan ids as those of the
+    /// lost lines: such plans do not leave, and others get ids that it does not make.
+    fn go_on_without_lines(&mut self) {
+        while let Some(plan) = self.journal.as_mut().and_then(Journal::next_safe) {
+            self.send_all([&plan]);
+        }
+        while let Some(plan) = self.journal.as_mut().and_then(Journal::next_lost) {
+            for at in 0..self.outboxes.len() {
+                self.leave_unsent(at, &plan.plan_id, Unsent::Unrecorded);
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            self.planner.take_plan_ids_from(journal.other_plan_ids());
+        }
     }
 
     fn send(&mut self, plan: &ActionPlan) {
@@ -395,7 +415,7 @@ impl Engine {
         match why {
             Unsent::Superseded => self.counts.superseded += 1,
             Unsent::CrowdedOut => self.counts.crowded_out += 1,
-            Unsent::Withdrawn => self.counts.withdrawn += 1,
+            Unsent::Withdrawn | Unsent::Unrecorded => self.counts.withdrawn += 1,
             Unsent::TooLarge => self.counts.oversized += 1,
         }
         let Some((to, _)) = self.outboxes.get(at) else {

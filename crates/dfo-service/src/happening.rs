@@ -152,6 +152,8 @@ pub enum Unsent {
     CrowdedOut,
     /// It expired first.
     Withdrawn,
+    /// Its line in the journal could not be written.
+    Unrecorded,
     /// It is larger than the transport carries.
     TooLarge,
 }
@@ -162,6 +164,7 @@ impl fmt::Display for Unsent {
             Unsent::Superseded => "a newer plan for the same knob and nodes took its place",
             Unsent::CrowdedOut => "too many plans wait for someone to take them",
             Unsent::Withdrawn => "it expired before anyone took it",
+            Unsent::Unrecorded => "its line in the journal could not be written",
             Unsent::TooLarge => "it is larger than the transport carries",
         })
     }

@@ -16,7 +16,7 @@ use dfo_journal::{
     Writer, recover,
 };
 use dfo_model::ActionPlan;
-use dfo_planner::{Decisions, Event, Planner, Settings};
+use dfo_planner::{Decisions, Event, PlanIds, Planner, Settings};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -51,6 +51,8 @@ pub struct FoundInJournal {
     pub problems: Vec<Problem>,
     /// Plans that await their acknowledgement: they are sent again.
     pub open_plans: usize,
+    /// Why it is not known which plans nobody has answered, and which applications lived, if it is not.
+    pub unreadable: Option<String>,
 }
 
 /// The journal of a service.
@@ -72,6 +74,8 @@ pub struct Journal {
     /// The newest line when everything was handed over at the end.
     finished_seq: u64,
     status: JournalStatus,
+    /// For plan ids, once lines are lost.
+    spare_seed: u128,
     /// What was known at the start besides the planner.
     pub(crate) companion: Companion,
 }
@@ -187,12 +191,14 @@ impl Journal {
             });
         }
         companion.is_dry_run = is_dry_run;
+        let unreadable = companion.unreadable.take();
         let mut found = FoundInJournal {
             is_new: recovered.is_new(),
             events: recovered.tally.events,
             cut_bytes: recovered.cut_bytes,
             problems: recovered.problems,
             open_plans: 0,
+            unreadable,
         };
         let mut of_node = recovered.planner;
         if let Some(node) = &node {
@@ -222,6 +228,7 @@ impl Journal {
             settings: planner.clone(),
             node,
             held: Held::default(),
+            spare_seed: seed,
             wants_flush: None,
             unsynced: VecDeque::new(),
             safe_seq,
@@ -291,6 +298,9 @@ impl Journal {
 
     /// Takes down what the planner has no part in.
     pub(crate) fn mark(&mut self, at_ms: u64, mark: &Mark) {
+        if let Mark::Unsent { plan_id, .. } = mark {
+            self.companion.open_plans.remove(plan_id);
+        }
         self.writer.mark(at_ms, mark);
         self.wants_flush = self.wants_flush.max(Some(Wish::Written));
     }
@@ -410,12 +420,35 @@ impl Journal {
         }
     }
 
+    /// A plan whose line was lost, and that therefore does not leave: its id may be given again after a
+    /// restart. None where plans wait for the disk.
+    pub(crate) fn next_lost(&mut self) -> Option<ActionPlan> {
+        match self.is_required {
+            true => None,
+            false => self.held.pop(),
+        }
+    }
+
+    /// Ids that nothing in the journal leads to again: for plans that leave without a line.
+    pub(crate) fn other_plan_ids(&mut self) -> PlanIds {
+        // Another number each time, and as far from a random one as random ones are.
+        const FAR: u128 = 0x5851_F42D_4C95_7F2D_1405_7B7E_F767_814F;
+        self.spare_seed = self.spare_seed.rotate_left(41).wrapping_mul(FAR) ^ FAR;
+        PlanIds::from_seed(self.spare_seed)
+    }
+
+    /// The next plan whose line the disk has.
+    pub(crate) fn next_safe(&mut self) -> Option<ActionPlan> {
+        let is_safe = self.held.first()? <= self.safe_seq;
+        is_safe.then(|| self.held.pop())?
+    }
+
     /// The next plan that may leave.
     pub(crate) fn next_free(&mut self) -> Option<ActionPlan> {
-        let seq = self.held.first()?;
-        let is_safe = seq <= self.safe_seq && self.status.failed.is_none();
-        let goes_without = self.status.failed.is_some() && !self.is_required;
-        (is_safe || goes_without).then(|| self.held.pop())?
+        match self.status.failed.is_some() && !self.is_required {
+            true => self.held.pop(),
+            false => self.next_safe(),
+        }
     }
 
     /// Whether everything that was there at [`Journal::finish`] is safe, or never will be. What came

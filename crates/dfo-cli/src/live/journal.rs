@@ -154,6 +154,15 @@ impl Kept {
             let weight = (Target::Journal, Level::Warning);
             log.remark("optimizer.journal.problem", weight, &rest, &[]);
         }
+        if let Some(why) = &found.unreadable {
+            let text = format!(
+                "journal {dir}: who was alive and which plans are unanswered cannot be read: {why}; such \
+                 plans are not sent again and expire"
+            );
+            let weight = (Target::Journal, Level::Warning);
+            let fields = [("problem", json!(why))];
+            log.remark("optimizer.journal.problem", weight, &text, &fields);
+        }
         let text = match found.is_new {
             true => format!("journal {dir}: new"),
             false => {

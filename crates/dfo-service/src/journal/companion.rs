@@ -15,6 +15,9 @@ pub(crate) struct Companion {
     pub(crate) open_plans: OpenPlans,
     /// The window of the last finding, and its axis.
     pub(crate) last_finding: Option<(i64, Option<String>)>,
+    /// Why what a head says of all this cannot be read, if it cannot.
+    #[serde(skip)]
+    pub(crate) unreadable: Option<String>,
     /// Whether a stand-in applied the plans.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_dry_run: bool,
@@ -62,15 +65,18 @@ impl Companion {
     /// Takes what a journal tells.
     pub(crate) fn fold(&mut self, since: &Since<'_>) {
         match since {
-            // What does not read as ours is of no use.
             Since::Head(head) => {
-                *self = Companion::deserialize(&head.companion).unwrap_or_default();
+                *self = Companion::deserialize(&head.companion).unwrap_or_else(|why| Companion {
+                    unreadable: Some(why.to_string()),
+                    ..Companion::default()
+                });
             }
             Since::Entry { entry, decided } => match &entry.what {
                 Recorded::Event { event, .. } => self.fold_event(event, *decided),
                 Recorded::Mark(Mark::Gone { instance, .. }) => {
                     self.applications.by_instance.remove(instance);
                 }
+                Recorded::Mark(Mark::Unsent { plan_id, .. }) => self.open_plans.remove(plan_id),
                 Recorded::Mark(_) => {}
             },
         }
@@ -133,9 +139,7 @@ impl OpenPlans {
                 | Notice::Rejected { plan_id, .. }
                 | Notice::PlanExpired { plan_id, .. }
                 | Notice::PlanSuperseded { plan_id, .. } => {
-                    if let Some(number) = self.numbers.remove(plan_id.as_str()) {
-                        self.by_number.remove(&number);
-                    }
+                    self.remove(plan_id);
                 }
                 Notice::NewRun { .. } => {
                     for open in self.by_number.values_mut() {
@@ -158,6 +162,13 @@ impl OpenPlans {
         self.made += 1;
         self.numbers.insert(open.plan.plan_id.clone(), self.made);
         self.by_number.insert(self.made, open);
+    }
+
+    /// It is answered, or will never be sent.
+    pub(crate) fn remove(&mut self, plan_id: &str) {
+        if let Some(number) = self.numbers.remove(plan_id) {
+            self.by_number.remove(&number);
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -376,3 +376,64 @@ impl Place {
         self.open()
     }
 }
+
+#[tokio::test]
+async fn no_id_is_given_twice_though_lines_are_lost() {
+    let mut place = Place::new();
+    place.options.segment_bytes = 1;
+    let scene = place.scene().knobs_in_journal([knob("k")]);
+    let mut s = scene.start();
+    place.goes_away();
+    fails(&mut s).await;
+    s.diagnoser_sends(finding(1).record()).await;
+    let lost = s.plan().await;
+    kill(s);
+    place.comes_back();
+
+    let (journal, planner, _) = place.open_when_free().await;
+    assert!(planner.pending().is_empty(), "nothing is known of it");
+    let mut s = Scene::new().planner(planner).journal(journal).start();
+    s.diagnoser_sends(finding(1).record()).await;
+    assert_ne!(s.plan().await.plan_id, lost.plan_id);
+    s.stop().await;
+}
+
+#[tokio::test]
+async fn a_disk_that_works_again_goes_on_with_a_whole_journal() {
+    let mut place = Place::new();
+    place.options.segment_bytes = 1;
+    place.options.retry_after = Duration::from_millis(10);
+    let scene = place.scene().knobs_in_journal([knob("k").resting(1)]);
+    let mut s = scene.start();
+    s.diagnoser_sends(finding(0).record()).await;
+    let first = s.plan().await;
+    s.control_sends(ack_record(&applied(&first).at(0))).await;
+    place.goes_away();
+    fails(&mut s).await;
+    s.diagnoser_sends(finding(20).record()).await;
+    s.plan().await;
+    place.comes_back();
+    let begun = Instant::now();
+    while s
+        .remote
+        .status()
+        .await
+        .unwrap()
+        .journal
+        .unwrap()
+        .failed
+        .is_some()
+    {
+        assert!(begun.elapsed() < PATIENCE, "it does not recover");
+        s.diagnoser_sends(finding(20).severity(0.1).record()).await;
+    }
+    s.diagnoser_sends(finding(60).record()).await;
+    let last = s.plan().await;
+    s.stop().await;
+    assert!(place.text().contains(&last.plan_id));
+    assert_eq!(
+        place.verified().1,
+        0,
+        "what is lost is named, and no damage"
+    );
+}
