@@ -116,7 +116,11 @@ fn comparable(plans: impl IntoIterator<Item = Json>, assumed: &str) -> Vec<Json>
     let fields = |plan: Json| {
         let mut fields: Vec<_> = PLAN[1..].iter().map(|name| plan[name].clone()).collect();
         let rationale = fields[5].as_str().unwrap();
-        fields[5] = json!(rationale.strip_suffix(assumed).unwrap_or(rationale));
+        let rationale = rationale.strip_suffix(assumed).unwrap_or(rationale);
+        // An undo names the plan that it takes back.
+        let undoes = rationale.strip_prefix("undo of plan_");
+        let reason = undoes.and_then(|rest| rest.split_once(": "));
+        fields[5] = json!(reason.map_or(rationale, |(_, reason)| reason));
         Json::from(fields)
     };
     plans.into_iter().map(fields).collect()
