@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections import deque
@@ -36,6 +37,10 @@ SLOW = ("test_endurance.py", "test_exit.py", "test_faults.py")
 ACK, REGISTRATION, STOP = "action_ack", "knob_registration", "stop"
 
 _plan_numbers = itertools.count(1)
+
+# Who started this in the background may have had SIGINT ignored, and Python leaves it so, here and in
+# the scripts that the tests start. They are about a terminal's.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Endpoints(NamedTuple):
