@@ -82,12 +82,13 @@ pub fn recovery(root: &Path, size: &Size) -> Result<()> {
 /// How long `dfo serve` takes to be ready, behind all that was journalled.
 fn start_from_snapshot(long: &Scratch, rounds: usize) -> Result<()> {
     let (_diagnoser, address) = Peer::diagnoser()?;
-    let arguments = ["--journal", long.text()?];
+    // The journal is one of a dry run, and only such a service goes on with it.
+    let arguments = ["--dry-run", "--journal", long.text()?];
     let (mut fresh, mut behind) = (Vec::new(), Vec::new());
     // The first one makes the snapshot; all are killed, so that none makes another at its end.
     drop(Served::start(&address, &arguments)?);
     for _ in 0..rounds {
-        fresh.push(started(&address, &[])?);
+        fresh.push(started(&address, &["--dry-run"])?);
         behind.push(started(&address, &arguments)?);
     }
     let sizes = segments(&long.0)?
