@@ -24,6 +24,9 @@ pub(crate) const GRACE: Duration = Duration::from_millis(200);
 /// from one that ran out of time.
 const LEAST: Duration = Duration::from_millis(200);
 
+/// libzmq counts whole milliseconds, and is through a little before its time is up.
+const SLACK: Duration = Duration::from_millis(10);
+
 /// A socket with a context of its own: ending the context tells when all has left.
 pub(crate) struct Socket {
     // Dropped in this order: the context ends when its sockets are closed.
@@ -186,7 +189,7 @@ impl Ending {
         let begun = Instant::now();
         let end = move || {
             drop(context);
-            let _ = done.send(match begun.elapsed() < linger {
+            let _ = done.send(match begun.elapsed() < linger.saturating_sub(SLACK) {
                 true => Ended::InOrder,
                 false => Ended::OutOfTime,
             });
