@@ -263,7 +263,8 @@ pub enum Notice {
         /// For this knob; `None` is everything.
         knob: Option<Name>,
     },
-    /// An operator's command that cannot be carried out; nothing has changed.
+    /// An operator's command that cannot be carried out, or not for all that it names: what the plans
+    /// and notices before this one do not say has not changed.
     CommandRefused {
         /// The command's word.
         command: &'static str,

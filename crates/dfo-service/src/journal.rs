@@ -488,19 +488,27 @@ pub(crate) fn now_ms() -> u64 {
 mod tests {
     use std::io;
 
+    use tempfile::TempDir;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_command_is_made_durable_though_it_makes_no_plan() {
-        let folder = tempfile::TempDir::new().unwrap();
+    /// A new journal, and the folder that it is in.
+    fn opened(is_required: bool) -> (TempDir, Journal, Planner) {
+        let folder = TempDir::new().unwrap();
         let settings = JournalSettings {
             folder: folder.path().join("journal"),
             options: Options::default(),
-            is_required: false,
+            is_required,
             is_dry_run: false,
         };
-        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
-        let (mut journal, mut planner, _) = opened;
+        let opened = Journal::open(settings, &Settings::default(), None, 1);
+        let (journal, planner, _) = opened.unwrap();
+        (folder, journal, planner)
+    }
+
+    #[tokio::test]
+    async fn a_command_is_made_durable_though_it_makes_no_plan() {
+        let (_folder, mut journal, mut planner) = opened(false);
         let freeze = dfo_planner::Command::Freeze { knob: None };
         journal.decide(&mut planner, Event::Command(&freeze));
         journal.flush(Instant::now());
@@ -517,15 +525,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_marked_while_plans_leave_at_the_end_is_not_waited_for() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let settings = JournalSettings {
-            folder: folder.path().join("journal"),
-            options: Options::default(),
-            is_required: false,
-            is_dry_run: false,
-        };
-        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
-        let mut journal = opened.0;
+        let (_folder, mut journal, _) = opened(false);
         let mark = || Mark::Stopped {
             reason: String::new(),
         };
@@ -548,15 +548,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_the_disk_takes_nothing_the_lag_takes_no_memory() {
-        let folder = tempfile::TempDir::new().unwrap();
-        let settings = JournalSettings {
-            folder: folder.path().join("journal"),
-            options: Options::default(),
-            is_required: true,
-            is_dry_run: false,
-        };
-        let opened = Journal::open(settings, &Settings::default(), None, 1).unwrap();
-        let mut journal = opened.0;
+        let (_folder, mut journal, _) = opened(true);
         let begun = Instant::now();
         let line = |journal: &mut Journal, after: Duration| {
             let reason = String::new();

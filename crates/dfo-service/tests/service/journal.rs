@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dfo_journal::{Archive, JournalError, Options, Replay, SyncPolicy};
 use dfo_planner::{Command, Planner};
-use dfo_service::{AckMode, FoundInJournal, Journal, JournalSettings, Unsent};
+use dfo_service::{AckMode, FoundInJournal, Journal, JournalSettings, JournalStatus, Unsent};
 use dfo_transport::{FileSource, Pace};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
@@ -113,19 +113,15 @@ async fn decided(s: &Live, events: usize) {
     until("decisions", || log.decided() >= events).await;
 }
 
+/// How the journal is.
+async fn journal_of(s: &Live) -> JournalStatus {
+    s.remote.status().await.unwrap().journal.unwrap()
+}
+
 /// Findings that lead to nothing, until the journal cannot be written.
 async fn fails(s: &mut Live) {
     let begun = Instant::now();
-    while s
-        .remote
-        .status()
-        .await
-        .unwrap()
-        .journal
-        .unwrap()
-        .failed
-        .is_none()
-    {
+    while journal_of(s).await.failed.is_none() {
         assert!(begun.elapsed() < PATIENCE, "the journal can be written");
         s.diagnoser_sends(finding(0).severity(0.1).record()).await;
     }
@@ -160,16 +156,7 @@ async fn what_no_plan_waits_for_reaches_the_disk_all_the_same() {
     s.diagnoser_sends(finding(0).severity(0.1).record()).await;
     decided(&s, 1).await;
     let begun = Instant::now();
-    while s
-        .remote
-        .status()
-        .await
-        .unwrap()
-        .journal
-        .unwrap()
-        .lag_lines()
-        > 0
-    {
+    while journal_of(&s).await.lag_lines() > 0 {
         assert!(begun.elapsed() < PATIENCE, "it does not");
         // Sleeps: the disk takes its time, and tells nobody here.
         sleep(Duration::from_millis(20)).await;
@@ -328,7 +315,7 @@ async fn while_a_required_journal_cannot_be_written_no_plan_leaves() {
     place.comes_back();
     let plan = s.plan().await;
     assert!(place.text().contains(&plan.plan_id));
-    let journal = s.remote.status().await.unwrap().journal.unwrap();
+    let journal = journal_of(&s).await;
     assert_eq!((journal.failed, journal.failures), (None, 1));
     s.stop().await;
 }
@@ -414,16 +401,7 @@ async fn a_disk_that_works_again_goes_on_with_a_whole_journal() {
     s.plan().await;
     place.comes_back();
     let begun = Instant::now();
-    while s
-        .remote
-        .status()
-        .await
-        .unwrap()
-        .journal
-        .unwrap()
-        .failed
-        .is_some()
-    {
+    while journal_of(&s).await.failed.is_some() {
         assert!(begun.elapsed() < PATIENCE, "it does not recover");
         s.diagnoser_sends(finding(20).severity(0.1).record()).await;
     }
